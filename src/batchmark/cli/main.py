@@ -1,0 +1,136 @@
+"""The command `batchmark`: find the command, run it, turn every ending into an exit code.
+
+Imports are few on purpose: `--help` answers in 0.2 s, and a provider's SDK is imported by the commands that talk to it alone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+import click
+import typer
+
+from batchmark import __version__
+from batchmark.cli import compare_command, doctor_command, emulator_command, provider_commands
+from batchmark.cli.output import print_error
+from batchmark.errors import BadInput, BatchmarkError
+from batchmark.providers.registry import BUILT_IN, find
+
+__all__ = ["app", "main"]
+
+EPILOG = """Exit codes: 0 done; 1 done, but some requests have no usable answer; 2 bad usage or input; 3 configuration or credentials;
+4 the provider refused; 5 a submission is ambiguous and needs a look; 6 unreachable, or this machine is in the way; 130 interrupted."""
+
+app = typer.Typer(
+    name="batchmark",
+    help="Run an LLM workload through the Batch API of any provider, safely, and compare providers honestly.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"batchmark {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+for _spec in BUILT_IN.values():
+    app.add_typer(
+        provider_commands.commands_of(_spec.name),
+        name=_spec.name,
+        help=f"Batches of {_spec.title}.",
+        rich_help_panel=None,
+    )
+app.command("compare")(compare_command.compare)
+app.command("doctor")(doctor_command.doctor)
+app.add_typer(emulator_command.app, name="emulator")
+
+_COMMANDS = ("compare", "doctor", "emulator", *BUILT_IN)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a command and leave with its exit code."""
+    sys.exit(run(sys.argv[1:] if argv is None else list(argv)))
+
+
+def run(argv: list[str]) -> int:
+    """Run a command and return its exit code."""
+    try:
+        _know_plugins(argv)
+        result = app(argv, standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except BatchmarkError as error:
+        print_error(error)
+        return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        sys.stderr.write(error.format_message() + "\n")
+        return 2
+    except click.ClickException as error:
+        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "batchmark"
+        print_error(BadInput(error.format_message().rstrip("."), hint=f"see: {where} --help"))
+        return 2
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        sys.stderr.write("interrupted: state is safe\n")
+        return 130
+    except BrokenPipeError:
+        # the reader of our output has gone; that is no error of this command
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception:  # noqa: BLE001  whatever is left is a bug of ours, and no user should have to read its trace
+        return _bug()
+
+
+def _know_plugins(argv: list[str]) -> None:
+    """A provider that a plug-in brings becomes a command when it is named."""
+    if argv and not argv[0].startswith("-") and argv[0] not in _COMMANDS:
+        try:
+            spec = find(argv[0])
+        except BadInput:
+            known = ", ".join(sorted(_COMMANDS))
+            raise BadInput(f"there is no provider or command {argv[0]!r}", hint=f"there are: {known}") from None
+        app.add_typer(provider_commands.commands_of(spec.name), name=spec.name, help=f"Batches of {spec.title}.")
+
+
+def _bug() -> int:
+    """Write the trace to a log file and say where it is."""
+    from batchmark.api.workspace import home_folder
+    from batchmark.errors import redact
+
+    moment = datetime.now(UTC)
+    trace = redact(traceback.format_exc())
+    name = f"bug-{moment:%Y%m%d-%H%M%S}-{os.getpid()}.log"
+    try:
+        folder = home_folder(os.environ) / "logs"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / name
+        path.write_text(f"batchmark {__version__}, Python {sys.version.split()[0]}, {moment.isoformat()}\n{trace}")
+        where = f"the trace is in {path}"
+    except OSError:
+        where = f"no log could be written: {trace.strip().splitlines()[-1]}"
+    sys.stderr.write(f"error: a bug in batchmark; {where}. What was saved is safe\n")
+    sys.stderr.write("hint: please report it with that file\n")
+    return 70
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""How commands speak: data to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from batchmark.errors import BatchmarkError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["Output", "ago", "print_error"]
+
+
+def _width() -> int | None:
+    """A fixed width where output is no terminal, so that tables in files and pipes do not wrap at 80."""
+    return None if sys.stdout.isatty() else 160
+
+
+class Output:
+    """What one command prints. With `json`, stdout gets one document and nothing else; with `quiet`, stderr gets errors only."""
+
+    def __init__(self, *, json: bool, quiet: bool, emulated: bool = False) -> None:
+        self.json = json
+        self.quiet = quiet
+        self.emulated = emulated
+
+    def document(self, value: dict[str, Any]) -> None:
+        """The one JSON document of a command."""
+        import msgspec
+
+        text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+        self.line(text)
+
+    def line(self, text: str = "") -> None:
+        """A line of data."""
+        sys.stdout.write(text + "\n")
+
+    def note(self, text: str) -> None:
+        """A sentence for the person at the terminal."""
+        if not self.quiet:
+            sys.stderr.write(text + "\n")
+
+    def table(
+        self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()
+    ) -> None:
+        """A table of data, as wide as the terminal or as its content."""
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+        for name in columns:
+            table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        console = _console()
+        with console.capture() as captured:
+            console.print(table)
+        # rich fills every line to the table's width, which only wraps when it is pasted or piped
+        self.line("\n".join(line.rstrip() for line in captured.get().rstrip().splitlines()) + "\n")
+
+    @property
+    def mark(self) -> str:
+        """What stands behind headings of the emulated world."""
+        return " (emulated)" if self.emulated else ""
+
+
+def _console() -> Console:
+    """A rich console on stdout that obeys NO_COLOR and knows when it is no terminal."""
+    from rich.console import Console
+
+    return Console(file=sys.stdout, width=_width(), no_color="NO_COLOR" in os.environ, highlight=False)
+
+
+def print_error(error: BatchmarkError) -> None:
+    """One clear sentence, and the remedy last."""
+    sys.stderr.write(f"error: {error.message}\n")
+    if error.hint:
+        sys.stderr.write(f"hint: {error.hint}\n")
+
+
+def ago(moment: datetime | None, now: datetime | None = None) -> str:
+    """A time as people read it: local date and time to the second, UTC named."""
+    if moment is None:
+        return "-"
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,147 @@
+"""Jobs and batches as the documents that `--json` prints, and as the words that tables show."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from batchmark.api.jobs import JobReport, Listed
+from batchmark.domain.lifecycle import Snapshot
+from batchmark.domain.totals import Totals
+from batchmark.ledger.records import BatchRecord
+
+__all__ = [
+    "batch_document",
+    "job_document",
+    "listed_document",
+    "money",
+    "outcome_words",
+    "seconds",
+    "snapshot_document",
+]
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat().replace("+00:00", "Z")
+
+
+def job_document(report: JobReport) -> dict[str, Any]:
+    """A job of ours: times of its batches on the provider's clock, `created_at` and `ended_at` of the job on ours."""
+    job = report.job
+    return {
+        "job": job.id,
+        "run": job.run_id,
+        "provider": job.provider,
+        "model": job.model,
+        "round": job.round,
+        "rows": job.rows,
+        "emulated": job.emulated,
+        "created_at": _time(job.created_at),
+        "ended_at": _time(job.ended_at),
+        "problem": job.problem,
+        "unsent_batches": report.unsent,
+        "batches": [batch_document(batch) for batch in report.batches],
+        "totals": None if report.totals is None else msgspec.to_builtins(report.totals),
+        "answers": None if report.answers is None else str(report.answers),
+    }
+
+
+def batch_document(batch: BatchRecord) -> dict[str, Any]:
+    """A batch of ours as last seen."""
+    return {
+        "id": batch.id,
+        "state": batch.state,
+        "raw_status": batch.raw_status,
+        "created_at": _time(batch.created_at),
+        "started_at": _time(batch.started_at),
+        "finalizing_at": _time(batch.finalizing_at),
+        "ended_at": _time(batch.ended_at),
+        "expires_at": _time(batch.expires_at),
+        "turnaround_s": _between(batch.created_at, batch.ended_at),
+        "counts": {
+            "total": batch.total,
+            "succeeded": batch.succeeded,
+            "failed": batch.failed,
+            "processing": batch.processing,
+        },
+        "problems": batch.problems,
+    }
+
+
+def snapshot_document(snapshot: Snapshot) -> dict[str, Any]:
+    """A batch on the account as it was just seen."""
+    counts = snapshot.counts
+    return {
+        "id": snapshot.ref.id,
+        "state": snapshot.state.value,
+        "raw_status": snapshot.raw_status,
+        "model": snapshot.model,
+        "label": snapshot.label,
+        "created_at": _time(snapshot.created_at),
+        "started_at": _time(snapshot.started_at),
+        "finalizing_at": _time(snapshot.finalizing_at),
+        "ended_at": _time(snapshot.ended_at),
+        "expires_at": _time(snapshot.expires_at),
+        "turnaround_s": _between(snapshot.created_at, snapshot.ended_at),
+        "counts": {
+            "total": counts.total,
+            "succeeded": counts.succeeded,
+            "failed": counts.failed,
+            "processing": counts.processing,
+        },
+        "problems": list(snapshot.problems),
+    }
+
+
+def listed_document(listed: Listed) -> dict[str, Any]:
+    """A line of a list: the batch and the job it belongs to, where it is ours."""
+    return snapshot_document(listed.snapshot) | {"job": listed.job_id}
+
+
+def _between(start: datetime | None, end: datetime | None) -> float | None:
+    return None if start is None or end is None else round((end - start).total_seconds(), 6)
+
+
+def seconds(start: datetime | None, end: datetime | None) -> str:
+    """A duration in words, or a dash."""
+    if start is None or end is None:
+        return "-"
+    total = (end - start).total_seconds()
+    if total < 1:
+        return "< 1 s"
+    if total < 100:
+        return f"{total:.1f} s"
+    if total < 5400:
+        return f"{total / 60:.0f} min"
+    return f"{total / 3600:.1f} h"
+
+
+def money(usd: float | None) -> str:
+    """Dollars with as many digits as matter; unknown is never 0."""
+    if usd is None:
+        return "unknown"
+    if usd == 0:
+        return "$0"
+    return (
+        f"${usd:,.2f}"
+        if usd >= 1
+        else f"${usd:.4f}"
+        if usd >= 0.001
+        else f"${usd:.2g}"
+        if usd >= 0.00001
+        else "<$0.00001"
+    )
+
+
+def outcome_words(totals: Totals) -> str:
+    """How the rows ended: only kinds that occurred."""
+    kinds = (
+        (totals.errored, "errored"),
+        (totals.expired, "expired"),
+        (totals.cancelled, "cancelled"),
+        (totals.missing, "missing"),
+    )
+    words = [f"{totals.succeeded:,} succeeded", *(f"{count:,} {name}" for count, name in kinds if count)]
+    return ", ".join(words)

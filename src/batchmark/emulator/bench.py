@@ -1,0 +1,194 @@
+"""Answering with a slow source: its slots shared fairly between batches, every answer on disk as soon as it is there.
+
+A Bench is one batch being answered. Its log is append-only, so work that is cut short goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from batchmark.emulator.answers import AnswersClosed, AnswerSource, Ask, Reply
+from batchmark.emulator.rows import Row, read_lines
+from batchmark.emulator.world import Batch
+
+__all__ = ["Bench", "Benches", "read_log"]
+
+log = logging.getLogger(__name__)
+
+
+class _Logged(msgspec.Struct, array_like=True):
+    row: int
+    reply: Reply | None  # None: the source failed on this row
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(_Logged)
+
+
+def read_log(path: Path, *, repair: bool = False) -> dict[int, Reply | None]:
+    """The answers that are on disk. `repair` removes a last line that a crash has cut, before more is appended."""
+    found: dict[int, Reply | None] = {}
+    if not path.exists():
+        return found
+    good = 0
+    with path.open("rb") as opened:
+        for line in opened:
+            try:
+                logged = _decoder.decode(line)
+            except msgspec.DecodeError:
+                break
+            if not line.endswith(b"\n"):
+                break
+            found[logged.row] = logged.reply
+            good += len(line)
+    if repair and good < path.stat().st_size:
+        with path.open("rb+") as opened:
+            opened.truncate(good)
+    return found
+
+
+class Bench:
+    """One batch being answered: hands out its asks in order and logs the replies."""
+
+    def __init__(self, batch: Batch, read: Callable[[bytes], Row]) -> None:
+        self.batch = batch
+        self._read = read
+        self._path = batch.input_path.with_name("answers.jsonl")
+        self._done = read_log(self._path, repair=True)
+        self._log = self._path.open("ab")
+        self._lines: Iterator[tuple[int, bytes]] = enumerate(read_lines(batch.input_path))
+        self._lock = threading.Lock()
+        self.in_flight = 0
+        self.exhausted = False
+        self.dropped = False
+        self.count = 0
+
+    def next_ask(self) -> tuple[int, Ask] | None:
+        for number, line in self._lines:
+            ask = self._read(line).ask
+            if ask is not None and number not in self._done:
+                self.in_flight += 1
+                return number, ask
+            self.count += 1
+        self.exhausted = True
+        return None
+
+    def record(self, number: int, reply: Reply | None) -> None:
+        with self._lock:
+            if not self._log.closed:
+                self._log.write(_encoder.encode(_Logged(row=number, reply=reply)) + b"\n")
+                self._log.flush()
+
+    def close(self) -> None:
+        with self._lock:
+            self._log.close()
+
+
+class Benches:
+    """The threads that keep a source's slots busy, taking one ask of each waiting batch in turn."""
+
+    def __init__(self, source: AnswerSource, *, finished: Callable[[Bench], None]) -> None:
+        self._source = source
+        self._finished = finished
+        self._turn: deque[Bench] = deque()
+        self._active: dict[int, Bench] = {}
+        self._ready = threading.Condition()
+        self._stopping = False
+        self._threads: list[threading.Thread] = []
+
+    def add(self, bench: Bench) -> None:
+        with self._ready:
+            if not self._threads:
+                for number in range(self._source.slots):
+                    thread = threading.Thread(target=self._work, name=f"emulator-answer-{number}", daemon=True)
+                    self._threads.append(thread)
+                    thread.start()
+            self._active[bench.batch.seq] = bench
+            self._turn.append(bench)
+            self._ready.notify_all()
+
+    def active(self) -> list[Bench]:
+        with self._ready:
+            return list(self._active.values())
+
+    def drop(self, bench: Bench) -> None:
+        """Hand out no more of this batch; answers in flight still reach its log."""
+        with self._ready:
+            bench.dropped = True
+            self._active.pop(bench.batch.seq, None)
+            if bench.in_flight == 0:
+                bench.close()
+
+    def stop(self) -> None:
+        with self._ready:
+            self._stopping = True
+            self._ready.notify_all()
+
+    def join(self, timeout_s: float) -> None:
+        for thread in self._threads:
+            thread.join(timeout_s)
+        for bench in self.active():
+            bench.close()
+
+    def _next(self) -> tuple[Bench, int, Ask] | None:
+        """The next ask, round robin over batches; None once stopping."""
+        ended: list[Bench] = []
+        try:
+            with self._ready:
+                while not self._stopping:
+                    if not self._turn:
+                        if ended:
+                            return None
+                        self._ready.wait()
+                        continue
+                    bench = self._turn.popleft()
+                    if bench.dropped:
+                        continue
+                    found = bench.next_ask()
+                    if found is not None:
+                        self._turn.append(bench)
+                        self._ready.notify()
+                        return bench, *found
+                    if bench.in_flight == 0:
+                        self._active.pop(bench.batch.seq, None)
+                        ended.append(bench)
+                return None
+        finally:
+            for bench in ended:
+                bench.close()
+                self._finished(bench)
+
+    def _work(self) -> None:
+        while not self._stopping:
+            found = self._next()
+            if found is None:
+                continue
+            bench, number, ask = found
+            reply: Reply | None = None
+            try:
+                reply = self._source.answer(ask)
+            except AnswersClosed:
+                with self._ready:
+                    bench.in_flight -= 1
+                return
+            except Exception:
+                log.exception("the answer source failed on a row", extra={"batch": bench.batch.id, "row": number})
+            bench.record(number, reply)
+            with self._ready:
+                bench.in_flight -= 1
+                bench.count += 1
+                idle = bench.in_flight == 0
+                over = bench.exhausted and idle and not bench.dropped
+                if over:
+                    self._active.pop(bench.batch.seq, None)
+                elif bench.dropped and idle:
+                    bench.close()
+            if over:
+                bench.close()
+                self._finished(bench)

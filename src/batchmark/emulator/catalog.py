@@ -1,0 +1,147 @@
+"""The models that the emulated services list: real names, so that prices and limits known elsewhere apply to them.
+
+Names and context sizes: genai-prices 0.2.3 data. A model's release day is the one in its dated name where it has one,
+else a round one: only the order of the list depends on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["ANTHROPIC", "GEMINI", "OPENAI", "Model", "find"]
+
+Kind = Literal["text", "embedding", "other"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """One model. `dated` is the full name that answers carry; `batch`: whether it takes part in batches."""
+
+    name: str
+    dated: str
+    title: str
+    released: str
+    kind: Kind = "text"
+    batch: bool = True
+    context: int = 128_000
+    output: int = 64_000
+    dimensions: int = 0
+    reasoning: bool = False  # refuses max_tokens; OpenAI's o series and all from gpt-5 on
+    default_sampling: bool = False  # refuses any temperature but the default one
+
+
+def _openai(name: str, day: str, *, context: int, reasoning: bool = False, fixed: bool = False) -> Model:
+    return Model(
+        name=name,
+        dated=f"{name}-{day}",
+        title=name,
+        released=day,
+        context=context,
+        reasoning=reasoning,
+        default_sampling=fixed,
+    )
+
+
+def _vectors(name: str, day: str, dimensions: int) -> Model:
+    return Model(
+        name=name, dated=name, title=name, released=day, kind="embedding", context=8_192, dimensions=dimensions
+    )
+
+
+def _claude(
+    name: str, title: str, day: str, *, context: int = 1_000_000, old: bool = False, batch: bool = True
+) -> Model:
+    """`old`: from the time of dated names and 200,000 tokens. Models from 4.7 on take only the default sampling."""
+    return Model(
+        name=name,
+        dated=f"{name}-{day.replace('-', '')}" if old else name,
+        title=title,
+        released=day,
+        context=200_000 if old else context,
+        batch=batch,
+        default_sampling=day >= "2026-04-01",
+    )
+
+
+def _gemini(name: str, title: str, day: str, *, batch: bool = True, kind: Kind = "text") -> Model:
+    return Model(
+        name=name, dated=name, title=title, released=day, context=1_048_576, output=65_536, batch=batch, kind=kind
+    )
+
+
+OPENAI: tuple[Model, ...] = (
+    _openai("gpt-4o", "2024-08-06", context=128_000),
+    _openai("gpt-4o-mini", "2024-07-18", context=128_000),
+    _openai("gpt-4.1", "2025-04-14", context=1_000_000),
+    _openai("gpt-4.1-mini", "2025-04-14", context=1_000_000),
+    _openai("gpt-4.1-nano", "2025-04-14", context=1_000_000),
+    _openai("o3", "2025-04-16", context=200_000, reasoning=True, fixed=True),
+    _openai("o4-mini", "2025-04-16", context=200_000, reasoning=True, fixed=True),
+    _openai("gpt-5", "2025-08-07", context=400_000, reasoning=True, fixed=True),
+    _openai("gpt-5-mini", "2025-08-07", context=400_000, reasoning=True, fixed=True),
+    _openai("gpt-5-nano", "2025-08-07", context=400_000, reasoning=True, fixed=True),
+    _openai("gpt-5.1", "2025-11-13", context=400_000, reasoning=True),
+    _openai("gpt-5.2", "2025-12-11", context=400_000, reasoning=True),
+    _openai("gpt-5.4", "2026-03-05", context=1_050_000, reasoning=True),
+    _openai("gpt-5.4-mini", "2026-03-17", context=400_000, reasoning=True),
+    _openai("gpt-5.4-nano", "2026-03-17", context=400_000, reasoning=True),
+    _openai("gpt-5.5", "2026-04-23", context=1_000_000, reasoning=True),
+    _openai("gpt-5.6-luna", "2026-07-01", context=1_050_000, reasoning=True),
+    _openai("gpt-5.6-sol", "2026-07-01", context=1_050_000, reasoning=True),
+    _openai("gpt-5.6-terra", "2026-07-01", context=1_050_000, reasoning=True),
+    _openai("gpt-6-luna", "2026-09-01", context=1_050_000, reasoning=True),
+    _openai("gpt-6-sol", "2026-09-01", context=1_050_000, reasoning=True),
+    _openai("gpt-6-astra", "2026-09-01", context=1_050_000, reasoning=True),
+    _openai("gpt-6.1-sol", "2026-11-01", context=1_050_000, reasoning=True),
+    _openai("gpt-6.1-terra", "2026-11-01", context=1_050_000, reasoning=True),
+    _vectors("text-embedding-3-small", "2024-01-22", 1536),
+    _vectors("text-embedding-3-large", "2024-01-22", 3072),
+    _vectors("text-embedding-ada-002", "2022-12-16", 1536),
+    Model(name="gpt-3.5-turbo-instruct", dated="gpt-3.5-turbo-instruct", title="", released="2023-08-24", context=4_096),
+    Model(name="whisper-1", dated="whisper-1", title="", released="2023-02-27", kind="other", batch=False),
+    Model(name="tts-1", dated="tts-1", title="", released="2023-04-19", kind="other", batch=False),
+)
+
+ANTHROPIC: tuple[Model, ...] = (
+    _claude("claude-opus-5-5", "Claude Opus 5.5", "2026-10-21"),
+    _claude("claude-sonnet-5-5", "Claude Sonnet 5.5", "2026-10-21"),
+    _claude("claude-haiku-5-5", "Claude Haiku 5.5", "2026-10-21"),
+    _claude("claude-fable-5-2", "Claude Fable 5.2", "2026-09-15"),
+    _claude("claude-mythos-5-2", "Claude Mythos 5.2", "2026-09-15", batch=False),
+    _claude("claude-opus-5", "Claude Opus 5", "2026-07-01"),
+    _claude("claude-sonnet-5", "Claude Sonnet 5", "2026-06-15"),
+    _claude("claude-opus-4-8", "Claude Opus 4.8", "2026-05-01"),
+    _claude("claude-opus-4-7", "Claude Opus 4.7", "2026-04-01"),
+    _claude("claude-sonnet-4-6", "Claude Sonnet 4.6", "2026-02-15"),
+    _claude("claude-opus-4-6", "Claude Opus 4.6", "2026-02-01"),
+    _claude("claude-opus-4-5", "Claude Opus 4.5", "2025-11-01", old=True),
+    _claude("claude-haiku-4-5", "Claude Haiku 4.5", "2025-10-01", old=True),
+    _claude("claude-sonnet-4-5", "Claude Sonnet 4.5", "2025-09-29", old=True),
+)
+
+GEMINI: tuple[Model, ...] = (
+    _gemini("gemini-2.5-pro", "Gemini 2.5 Pro", "2025-06-17"),
+    _gemini("gemini-2.5-flash", "Gemini 2.5 Flash", "2025-06-17"),
+    _gemini("gemini-2.5-flash-lite", "Gemini 2.5 Flash-Lite", "2025-07-22"),
+    _gemini("gemini-2.5-flash-preview-tts", "Gemini 2.5 Flash Preview TTS", "2025-05-20", batch=False, kind="other"),
+    _gemini("gemini-3-flash-preview", "Gemini 3 Flash Preview", "2025-12-17"),
+    _gemini("gemini-3.1-pro-preview", "Gemini 3.1 Pro Preview", "2026-02-19"),
+    _gemini("gemini-3.1-flash-lite", "Gemini 3.1 Flash-Lite", "2026-03-03"),
+    _gemini("gemini-3.1-flash-live-preview", "Gemini 3.1 Flash Live Preview", "2026-03-26", batch=False, kind="other"),
+    _gemini("gemini-3.5-flash", "Gemini 3.5 Flash", "2026-05-19"),
+    _gemini("gemini-3.5-flash-lite", "Gemini 3.5 Flash-Lite", "2026-05-19"),
+    _gemini("gemini-3.6-flash", "Gemini 3.6 Flash", "2026-07-15"),
+    _gemini("gemini-3.7-flash", "Gemini 3.7 Flash", "2026-08-15"),
+    _gemini("gemini-3.8-flash", "Gemini 3.8 Flash", "2026-10-15"),
+    _gemini("gemini-4-argon", "Gemini 4 Argon", "2026-11-10"),
+    _vectors("gemini-embedding-001", "2025-07-14", 3072),
+    _vectors("gemini-embedding-2", "2026-03-10", 3072),
+)
+
+
+def find(models: tuple[Model, ...], name: object) -> Model | None:
+    """The model called `name`, by its short or its dated name."""
+    if not isinstance(name, str):
+        return None
+    return next((model for model in models if name in (model.name, model.dated)), None)

@@ -1,0 +1,1 @@
+"""The provider protocols that the emulator speaks, one module each."""

@@ -1,0 +1,254 @@
+"""Anthropic's rows: what each request asks or why it errs, and the lines of the results, in no particular order."""
+
+from __future__ import annotations
+
+import random
+from array import array
+from collections.abc import Iterable
+from typing import IO, Any
+
+import msgspec
+
+from batchmark.emulator import ids
+from batchmark.emulator.answers import Ask, Reply
+from batchmark.emulator.catalog import ANTHROPIC, Model, find
+from batchmark.emulator.life import Phase
+from batchmark.emulator.rows import Checked, Row, Unrun
+from batchmark.emulator.world import Batch, Outcome, World
+
+__all__ = ["NEW_VERSION", "AnthropicBook", "messages_of", "refusal"]
+
+NEW_VERSION = "2026-10-21"
+_SAMPLING = ("temperature", "top_p", "top_k")
+
+_encode = msgspec.json.Encoder().encode
+
+
+class AnthropicBook:
+    """How Anthropic reads a batch: the envelope was checked at creation, the parameters are checked row by row."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def check(self, batch: Batch, lines: Iterable[bytes]) -> Checked:
+        return Checked(total=batch.total, model=batch.model)
+
+    def read(self, batch: Batch, line: bytes) -> Row:
+        item = msgspec.json.decode(line)
+        params: dict[str, Any] = item["params"]
+        error = refusal(params, version=batch.spec["version"], batched=True)
+        ask: Ask | None = None
+        if error is None:
+            ask = Ask(
+                model=params["model"],
+                messages=messages_of(params),
+                max_tokens=params["max_tokens"],
+                json_schema=_schema(params),
+            )
+        return Row(id=item["custom_id"], body=params, ask=ask, refusal=error)
+
+    def sheet(self, batch: Batch, end: Phase, at_ns: int) -> AnthropicSheet:
+        return AnthropicSheet(self, self._world, batch)
+
+
+class AnthropicSheet:
+    """Writes the results of a batch: in input order first, then shuffled by the batch's seed."""
+
+    def __init__(self, book: AnthropicBook, world: World, batch: Batch) -> None:
+        self._book = book
+        self._batch = batch
+        self._folder = world.work_folder / f"{batch.dialect}-{batch.id}"
+        self._ordered = self._folder / "ordered.part"
+        self._home = world.home
+        self._out: IO[bytes] = self._ordered.open("wb", buffering=1 << 18)
+        self._starts = array("Q", [0])
+        self._outcome = Outcome()
+
+    def read(self, line: bytes) -> Row:
+        return self._book.read(self._batch, line)
+
+    def answered(self, row: Row, reply: Reply | None) -> None:
+        if row.refusal is not None or reply is None:
+            self._outcome.errored += 1
+            error = {"type": "error", "error": row.refusal, "request_id": None}
+            self._line(row, {"type": "errored", "error": error})
+            return
+        self._outcome.succeeded += 1
+        self._outcome.input_tokens += reply.input_tokens
+        self._outcome.output_tokens += reply.output_tokens
+        model = find(ANTHROPIC, row.body["model"])
+        self._line(row, {"type": "succeeded", "message": _message(model, row.body, reply)})
+
+    def broken(self, row: Row) -> None:
+        self._outcome.errored += 1
+        error = {"type": "api_error", "message": "Internal server error"}
+        self._line(row, {"type": "errored", "error": {"type": "error", "error": error, "request_id": None}})
+
+    def unrun(self, row: Row, why: Unrun) -> None:
+        if why == "expired":
+            self._outcome.expired += 1
+            self._line(row, {"type": "expired"})
+        else:
+            self._outcome.cancelled += 1
+            self._line(row, {"type": "canceled"})
+
+    def finish(self) -> Outcome:
+        self._out.close()
+        order = list(range(len(self._starts) - 1))
+        random.Random(self._batch.seed).shuffle(order)
+        shuffled = self._folder / "results.part"
+        with self._ordered.open("rb") as source, shuffled.open("wb", buffering=1 << 18) as out:
+            for index in order:
+                source.seek(self._starts[index])
+                out.write(source.read(self._starts[index + 1] - self._starts[index]))
+        self._ordered.unlink()
+        results = shuffled.replace(self._folder / "results.jsonl")
+        self._outcome.results_path = results.relative_to(self._home).as_posix()
+        return self._outcome
+
+    def abandon(self) -> None:
+        self._out.close()
+        for name in ("ordered.part", "results.part"):
+            (self._folder / name).unlink(missing_ok=True)
+
+    def _line(self, row: Row, result: dict[str, Any]) -> None:
+        line = _encode({"custom_id": row.id, "result": result}) + b"\n"
+        self._out.write(line)
+        self._starts.append(self._starts[-1] + len(line))
+
+
+def _message(model: Model | None, params: dict[str, Any], reply: Reply) -> dict[str, Any]:
+    return {
+        "model": params["model"] if model is None else model.dated,
+        "id": f"msg_01{ids.base58(22)}",
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "text", "text": reply.text}],
+        "stop_reason": "max_tokens" if reply.finish == "length" else "end_turn",
+        "stop_sequence": None,
+        "stop_details": None,
+        "usage": {
+            "input_tokens": reply.input_tokens,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 0,
+            "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+            "output_tokens": reply.output_tokens,
+            "service_tier": "batch",
+            "inference_geo": "not_available",
+        },
+    }
+
+
+def messages_of(params: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The conversation in the common shape."""
+    found: list[tuple[str, str]] = []
+    system = params.get("system")
+    if system:
+        found.append(("system", _text(system)))
+    found += [(item["role"], _text(item.get("content"))) for item in params["messages"]]
+    return tuple(found)
+
+
+def _text(content: object) -> str:
+    if isinstance(content, str):
+        return content
+    pieces = []
+    for part in content if isinstance(content, list) else ():
+        if isinstance(part, dict):
+            text = part.get("text")
+            pieces.append(text if isinstance(text, str) else f"[{part.get('type', 'something')}]")
+    return "\n".join(pieces)
+
+
+def _schema(params: dict[str, Any]) -> str | None:
+    config = params.get("output_config")
+    form = config.get("format") if isinstance(config, dict) else params.get("output_format")
+    schema = form.get("schema") if isinstance(form, dict) else None
+    return _encode(schema).decode() if isinstance(schema, dict) else None
+
+
+def _invalid(message: str) -> dict[str, Any]:
+    return {"type": "invalid_request_error", "message": message}
+
+
+def refusal(params: dict[str, Any], *, version: str, batched: bool) -> dict[str, Any] | None:
+    """The error that the Messages API would answer to these parameters, or None."""
+    name = params.get("model")
+    if name is None:
+        return _invalid("model: Field required")
+    if not isinstance(name, str):
+        return _invalid("model: Input should be a valid string")
+    found = _messages_refusal(params.get("messages"))
+    if found is not None:
+        return found
+    system = params.get("system")
+    if system is not None and not isinstance(system, str | list):
+        return _invalid("system: Input should be a valid string or list")
+    model = find(ANTHROPIC, name)
+    if model is None:
+        return {"type": "not_found_error", "message": f"model: {name[:100]}"}
+    if not batched:
+        return None
+    if not model.batch:
+        return _invalid(f"model: {name} is not supported by the Message Batches API")
+    limit = params.get("max_tokens")
+    if limit is None:
+        return _invalid("max_tokens: Field required")
+    if not isinstance(limit, int) or isinstance(limit, bool):
+        return _invalid("max_tokens: Input should be a valid integer")
+    if limit < 1:
+        return _invalid("max_tokens: Input should be greater than or equal to 1")
+    if limit > model.output:
+        return _invalid(
+            f"max_tokens: {limit} > {model.output}, which is the maximum allowed number of output tokens for {name}"
+        )
+    if params.get("stream"):
+        return _invalid("stream: Streaming is not supported in the Message Batches API")
+    if params.get("speed") is not None:
+        return _invalid("speed: Fast mode is not supported in the Message Batches API")
+    return _sampling_refusal(params, model, version)
+
+
+def _messages_refusal(messages: object) -> dict[str, Any] | None:
+    if messages is None:
+        return _invalid("messages: Field required")
+    if not isinstance(messages, list):
+        return _invalid("messages: Input should be a valid list")
+    if not messages:
+        return _invalid("messages: at least one message is required")
+    for number, item in enumerate(messages):
+        if not isinstance(item, dict):
+            return _invalid(f"messages.{number}: Input should be a valid dictionary")
+        role, content = item.get("role"), item.get("content")
+        if role not in ("user", "assistant", "system"):
+            return _invalid(f"messages.{number}.role: Input should be 'user' or 'assistant'")
+        if content is None:
+            return _invalid(f"messages.{number}.content: Field required")
+        if not isinstance(content, str | list):
+            return _invalid(f"messages.{number}.content: Input should be a valid string or list")
+        if not content:
+            return _invalid(f"messages.{number}: all messages must have non-empty content")
+        for index, part in enumerate(content if isinstance(content, list) else ()):
+            if not isinstance(part, dict) or not isinstance(part.get("type"), str):
+                return _invalid(f"messages.{number}.content.{index}.type: Field required")
+            if part["type"] == "text" and not isinstance(part.get("text"), str):
+                return _invalid(f"messages.{number}.content.{index}.text: Field required")
+    return None
+
+
+def _sampling_refusal(params: dict[str, Any], model: Model, version: str) -> dict[str, Any] | None:
+    for name in _SAMPLING:
+        value = params.get(name)
+        if name not in params:
+            continue
+        if version == NEW_VERSION:
+            return _invalid(f"{name}: this parameter is not supported in API version {NEW_VERSION}")
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return _invalid(f"{name}: Input should be a valid number")
+        if model.default_sampling and not (name != "top_k" and value == 1):
+            return _invalid(f"{name}: this model supports only the default value")
+        if name != "top_k" and not 0 <= value <= 1:
+            return _invalid(f"{name}: range: 0..1")
+    return None

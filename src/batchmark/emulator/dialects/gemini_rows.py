@@ -1,0 +1,298 @@
+"""Gemini's rows: requests in camelCase or snake_case, from a file or inline, and the responses beside their keys."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from typing import IO, Any
+
+import msgspec
+
+from batchmark.emulator.answers import Ask, Reply
+from batchmark.emulator.answers.synthetic import count_tokens
+from batchmark.emulator.catalog import GEMINI, Model, find
+from batchmark.emulator.life import Phase
+from batchmark.emulator.rows import Checked, Row, Unrun
+from batchmark.emulator.vectors import unit_vector
+from batchmark.emulator.world import Batch, Outcome, World
+
+__all__ = ["EMBED", "GENERATE", "GeminiBook", "field", "text_of", "texts_of"]
+
+GENERATE = "batchGenerateContent"
+EMBED = "asyncBatchEmbedContent"
+_INVALID, _NOT_FOUND, _INTERNAL = 3, 5, 13  # google.rpc codes
+
+_encode = msgspec.json.Encoder().encode
+
+
+def field(value: object, name: str) -> Any:
+    """A member of a proto-JSON object, by its camelCase name or the snake_case one."""
+    if not isinstance(value, dict):
+        return None
+    found = value.get(name)
+    if found is None:
+        found = value.get("".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name))
+    return found
+
+
+class GeminiBook:
+    """How Gemini reads a batch: a file without requests fails as a whole, a bad line only itself."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def check(self, batch: Batch, lines: Iterable[bytes]) -> Checked:
+        if batch.spec.get("file") is None:
+            return Checked(total=batch.total, model=batch.model)
+        total = readable = 0
+        for line in lines:
+            if line.strip():
+                total += 1
+                readable += readable == 0 and _decoded(line) is not None
+        if total == 0:
+            return _failed(batch, "The input file contains no requests.")
+        if readable == 0:
+            return _failed(batch, "The input file could not be parsed: no line is a JSON object.")
+        return Checked(total=total, model=batch.model)
+
+    def read(self, batch: Batch, line: bytes) -> Row:
+        if not line.strip():
+            return Row(id=None, body={})
+        item = _decoded(line)
+        if item is None:
+            return Row(id={}, body={}, refusal=_error(_INVALID, "The line is not a valid JSON object."))
+        # What identifies the answer is sent back as it came: the key of a line, the metadata of an inline request.
+        names = ("metadata",) if batch.spec.get("file") is None else ("key", "metadata")
+        mark = {name: item[name] for name in names if item.get(name) is not None}
+        request = item.get("request")
+        if not isinstance(request, dict):
+            return Row(id=mark, body={}, refusal=_error(_INVALID, "The request is missing."))
+        name = request.get("model")
+        name = name.removeprefix("models/") if isinstance(name, str) and name else batch.model
+        model = find(GEMINI, name)
+        if model is None or not model.batch:
+            message = f"models/{name[:100]} is not found, or is not supported for {batch.endpoint}."
+            return Row(id=mark, body={}, refusal=_error(_NOT_FOUND, message))
+        if batch.endpoint == EMBED:
+            refusal = _embed_refusal(request, model)
+            return Row(id=mark, body={"request": request, "model": model}, refusal=refusal)
+        refusal = _refusal(request)
+        ask = None if refusal is not None else _ask(model.name, request)
+        return Row(id=mark, body={"model": model}, ask=ask, refusal=refusal)
+
+    def sheet(self, batch: Batch, end: Phase, at_ns: int) -> GeminiSheet:
+        return GeminiSheet(self, self._world, batch, end, at_ns)
+
+
+class GeminiSheet:
+    """Writes the responses in input order: a file of its own for a batch from a file, else kept with the batch."""
+
+    def __init__(self, book: GeminiBook, world: World, batch: Batch, end: Phase, at_ns: int) -> None:
+        self._book = book
+        self._world = world
+        self._batch = batch
+        self._at_ns = at_ns
+        self._kept = end is Phase.SUCCEEDED  # a batch that was cancelled or expired gives nothing
+        self._folder = world.work_folder / f"{batch.dialect}-{batch.id}"
+        self._path = self._folder / "results.part"
+        self._out: IO[bytes] = self._path.open("wb", buffering=1 << 18)
+        self._outcome = Outcome()
+
+    def read(self, line: bytes) -> Row:
+        return self._book.read(self._batch, line)
+
+    def answered(self, row: Row, reply: Reply | None) -> None:
+        if row.id is None:
+            return
+        if row.refusal is not None:
+            self._outcome.errored += 1
+            self._line({"error": row.refusal}, row)
+            return
+        self._outcome.succeeded += 1
+        model: Model = row.body["model"]
+        if reply is None:
+            self._line({"response": _embedding(model, row.body["request"])}, row)
+            return
+        self._outcome.input_tokens += reply.input_tokens
+        self._outcome.output_tokens += reply.output_tokens
+        self._line({"response": _response(model, reply)}, row)
+
+    def broken(self, row: Row) -> None:
+        self._outcome.errored += 1
+        self._line({"error": _error(_INTERNAL, "An internal error has occurred.")}, row)
+
+    def unrun(self, row: Row, why: Unrun) -> None:
+        if row.id is None:
+            return
+        if why == "expired":
+            self._outcome.expired += 1
+        else:
+            self._outcome.cancelled += 1
+
+    def finish(self) -> Outcome:
+        self._out.close()
+        if not self._kept:
+            self._path.unlink()
+        elif self._batch.spec.get("file") is None:
+            results = self._path.replace(self._folder / "results.jsonl")
+            self._outcome.results_path = results.relative_to(self._world.home).as_posix()
+        else:
+            stored = self._world.add_file(
+                id=f"batch-{self._batch.id}",
+                dialect="gemini",
+                name="",
+                purpose="generated",
+                mime="application/jsonl",
+                source=self._path,
+                created_at=self._at_ns,
+            )
+            self._outcome.output_file = stored.id
+        return self._outcome
+
+    def abandon(self) -> None:
+        self._out.close()
+        self._path.unlink(missing_ok=True)
+
+    def _line(self, item: dict[str, Any], row: Row) -> None:
+        if self._kept:
+            self._out.write(_encode({**item, **row.id}) + b"\n")
+
+
+def _failed(batch: Batch, message: str) -> Checked:
+    return Checked(total=0, model=batch.model, problems=[_error(_INVALID, message)])
+
+
+def _error(code: int, message: str) -> dict[str, Any]:
+    return {"code": code, "message": message}
+
+
+def _decoded(line: bytes) -> dict[str, Any] | None:
+    try:
+        value = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def text_of(content: object) -> str:
+    """The text of one content's parts; other parts leave a short note."""
+    if isinstance(content, str):
+        return content
+    pieces = []
+    parts = field(content, "parts")
+    for part in parts if isinstance(parts, list) else [parts]:
+        if isinstance(part, dict):
+            text = part.get("text")
+            pieces.append(text if isinstance(text, str) else f"[{next(iter(part), 'something')}]")
+        elif isinstance(part, str):
+            pieces.append(part)
+    return "\n".join(pieces)
+
+
+def texts_of(request: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The conversation of a request in the common shape."""
+    found: list[tuple[str, str]] = []
+    system = field(request, "systemInstruction")
+    if system:
+        found.append(("system", text_of(system)))
+    contents = request.get("contents")
+    for content in contents if isinstance(contents, list) else [contents]:
+        role = "assistant" if field(content, "role") == "model" else "user"
+        found.append((role, text_of(content)))
+    return tuple(found)
+
+
+def _refusal(request: dict[str, Any]) -> dict[str, Any] | None:
+    contents = request.get("contents")
+    if isinstance(contents, dict):
+        contents = [contents]
+    if not isinstance(contents, list) or not contents:
+        return _error(_INVALID, "* GenerateContentRequest.contents: contents is not specified")
+    for number, content in enumerate(contents):
+        if not isinstance(content, dict) or not field(content, "parts"):
+            where = f"* GenerateContentRequest.contents[{number}].parts"
+            return _error(_INVALID, f"{where}: contents.parts must not be empty.")
+        if content.get("role") not in (None, "", "user", "model", "function"):
+            return _error(_INVALID, "Please use a valid role: user, model.")
+    config = field(request, "generationConfig")
+    if config is None:
+        return None
+    if not isinstance(config, dict):
+        return _error(_INVALID, "Invalid value at 'generation_config'.")
+    limit = field(config, "maxOutputTokens")
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        return _error(_INVALID, "max_output_tokens must be positive.")
+    for name, most in (("temperature", 2), ("topP", 1)):
+        value = field(config, name)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return _error(_INVALID, f"Invalid value at 'generation_config.{name}' (TYPE_FLOAT).")
+        if not 0 <= value <= most:
+            return _error(_INVALID, f"* GenerateContentRequest.generation_config.{name}: must be in [0, {most}].")
+    return None
+
+
+def _embed_refusal(request: dict[str, Any], model: Model) -> dict[str, Any] | None:
+    if not text_of(request.get("content")):
+        return _error(_INVALID, "* EmbedContentRequest.content: content is empty")
+    size = _dimensions(request, model)
+    if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= model.dimensions:
+        return _error(_INVALID, f"output_dimensionality must be between 1 and {model.dimensions}.")
+    return None
+
+
+def _dimensions(request: dict[str, Any], model: Model) -> Any:
+    wanted = field(request, "outputDimensionality")
+    if wanted is None:
+        wanted = field(field(request, "embedContentConfig"), "outputDimensionality")
+    return model.dimensions if wanted is None else wanted
+
+
+def _ask(model: str, request: dict[str, Any]) -> Ask:
+    config = field(request, "generationConfig")
+    schema = field(config, "responseJsonSchema") or field(config, "responseSchema")
+    text: str | None = None
+    if isinstance(schema, dict):
+        text = _encode(_lowered(schema)).decode()
+    elif field(config, "responseMimeType") == "application/json":
+        text = '{"type":"object"}'
+    return Ask(
+        model=model, messages=texts_of(request), max_tokens=field(config, "maxOutputTokens"), json_schema=text
+    )
+
+
+def _lowered(schema: object) -> object:
+    """A schema with its type names as JSON Schema writes them: Gemini's own are capitals."""
+    if isinstance(schema, list):
+        return [_lowered(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        name: value.lower() if name == "type" and isinstance(value, str) else _lowered(value)
+        for name, value in schema.items()
+    }
+
+
+def _response(model: Model, reply: Reply) -> dict[str, Any]:
+    content: dict[str, Any] = {"parts": [{"text": reply.text}], "role": "model"} if reply.text else {"role": "model"}
+    usage: dict[str, Any] = {"promptTokenCount": reply.input_tokens}
+    if reply.output_tokens:
+        usage["candidatesTokenCount"] = reply.output_tokens
+    usage["totalTokenCount"] = reply.input_tokens + reply.output_tokens
+    usage["promptTokensDetails"] = [{"modality": "TEXT", "tokenCount": reply.input_tokens}]
+    usage["serviceTier"] = "standard"
+    return {
+        "candidates": [
+            {"content": content, "finishReason": "MAX_TOKENS" if reply.finish == "length" else "STOP", "index": 0}
+        ],
+        "usageMetadata": usage,
+        "modelVersion": model.dated,
+        "responseId": secrets.token_urlsafe(16),
+    }
+
+
+def _embedding(model: Model, request: dict[str, Any]) -> dict[str, Any]:
+    text = text_of(request.get("content"))
+    values = unit_vector(model.name, text, _dimensions(request, model))
+    return {"embedding": {"values": values}, "tokenCount": str(count_tokens(text))}

@@ -1,0 +1,58 @@
+"""How Gemini says things: its errors, its JSON style, its page tokens."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+from batchmark.emulator.http import Answer, Call, Refused, pretty_answer
+
+__all__ = ["NAME", "answer", "error", "page_size", "page_start", "page_token", "refused"]
+
+NAME = r"[a-z0-9-]{1,60}"
+
+
+def answer(value: object, *, headers: dict[str, str] | None = None) -> Answer:
+    made = pretty_answer(value, end=b"\n", headers=headers)
+    made.content_type = "application/json; charset=UTF-8"
+    return made
+
+
+def error(code: int, status: str, message: str, details: list[dict[str, Any]] | None = None) -> Answer:
+    inner: dict[str, Any] = {"code": code, "message": message, "status": status}
+    if details:
+        inner["details"] = details
+    made = answer({"error": inner})
+    made.status = code
+    return made
+
+
+def refused(code: int, status: str, message: str, details: list[dict[str, Any]] | None = None) -> Refused:
+    return Refused(error(code, status, message, details))
+
+
+def page_size(call: Call, *, default: int, most: int) -> int:
+    """Larger pages than allowed are cut, as the service does."""
+    text = call.query.get("pageSize") or call.query.get("page_size") or "0"
+    if not (text.isascii() and text.isdigit()):
+        raise refused(400, "INVALID_ARGUMENT", f"Invalid value at 'page_size' (TYPE_INT32), \"{text[:40]}\"")
+    return min(int(text[:9]) or default, most)
+
+
+def page_token(position: int) -> str:
+    return base64.urlsafe_b64encode(f"after {position}".encode()).decode().rstrip("=")
+
+
+def page_start(call: Call) -> int | None:
+    """The position that a page token names; None for the first page."""
+    token = call.query.get("pageToken") or call.query.get("page_token")
+    if not token:
+        return None
+    try:
+        word, _, number = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode().partition(" ")
+        if word == "after" and number.isascii() and number.isdigit() and len(number) < 19:
+            return int(number)
+    except (binascii.Error, ValueError):
+        pass
+    raise refused(400, "INVALID_ARGUMENT", "The page token is invalid.")

@@ -1,0 +1,269 @@
+"""OpenAI's rows: the checks of a batch input file, and the lines of its output and error files."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from json import dumps
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from batchmark.emulator import ids
+from batchmark.emulator.answers import Ask, Reply
+from batchmark.emulator.catalog import OPENAI, Model, find
+from batchmark.emulator.clock import SECOND, seconds
+from batchmark.emulator.dialects import openai_bodies as bodies
+from batchmark.emulator.life import Phase
+from batchmark.emulator.rows import Checked, Row, Unrun
+from batchmark.emulator.world import Batch, Outcome, World
+
+__all__ = ["MAX_TASKS", "OpenAIBook", "peek_model"]
+
+MAX_TASKS = 50_000
+_MAX_PROBLEMS = 100
+_MAX_EMBEDDING_INPUTS = 50_000
+
+_UNRUN: dict[Unrun, str] = {
+    "expired": "This request could not be executed before the completion window expired.",
+    "cancelled": "This request was not executed because the batch was cancelled.",
+}
+
+
+class OpenAIBook:
+    """How OpenAI reads a batch: every line is checked before any is run."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def check(self, batch: Batch, lines: Iterable[bytes]) -> Checked:
+        problems: list[dict[str, Any]] = []
+        seen: set[str] = set()
+        model: str | None = None
+        total = inputs = number = 0
+
+        def bad(code: str, message: str, *, line: int | None, param: str | None = None) -> None:
+            problems.append({"code": code, "message": message, "param": param, "line": line})
+
+        for number, raw in enumerate(lines, start=1):
+            if len(problems) >= _MAX_PROBLEMS:
+                break
+            if not raw.strip():
+                continue
+            total += 1
+            if total > MAX_TASKS:
+                message = f"The batch input file contains more requests than the limit of {MAX_TASKS}."
+                problems.clear()
+                bad("too_many_tasks", message, line=None)
+                break
+            try:
+                line = msgspec.json.decode(raw)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                line = None
+            if not isinstance(line, dict):
+                bad("invalid_json_line", "This line is not parseable as valid JSON.", line=number)
+                continue
+            missing = next((name for name in ("custom_id", "method", "url", "body") if name not in line), None)
+            if missing is not None:
+                message = f"Missing required parameter: '{missing}'."
+                bad("missing_required_parameter", message, line=number, param=missing)
+                continue
+            custom_id, body = line["custom_id"], line["body"]
+            if not isinstance(custom_id, str) or not custom_id:
+                bad("invalid_custom_id", "The custom_id must be a non-empty string.", line=number, param="custom_id")
+                continue
+            if custom_id in seen:
+                message = f"The custom_id '{_short(custom_id)}' is a duplicate of another request in the file."
+                bad("duplicate_custom_id", message, line=number, param="custom_id")
+                continue
+            seen.add(custom_id)
+            if line["method"] != "POST":
+                bad("invalid_method", "The only supported method is 'POST'.", line=number, param="method")
+                continue
+            if line["url"] != batch.endpoint:
+                message = (
+                    f"The URL provided for this request does not match the batch endpoint. "
+                    f"Expected '{batch.endpoint}'."
+                )
+                bad("url_mismatch", message, line=number, param="url")
+                continue
+            if not isinstance(body, dict):
+                bad("invalid_request", "The body must be a JSON object.", line=number, param="body")
+                continue
+            name = body.get("model")
+            if not isinstance(name, str) or not name:
+                message = "Missing required parameter: 'body.model'."
+                bad("missing_required_parameter", message, line=number, param="body.model")
+                continue
+            if model is None:
+                model = name
+                if not _serves(find(OPENAI, name), batch.endpoint):
+                    message = (
+                        f"The provided model '{_short(name)}' is not supported by the Batch API or does not exist."
+                    )
+                    bad("model_not_found", message, line=number, param="body.model")
+            elif name != model:
+                message = (
+                    f"The provided model '{_short(name)}' does not match the model '{_short(model)}' "
+                    "of the other requests in the file."
+                )
+                bad("model_mismatch", message, line=number, param="body.model")
+            if batch.endpoint == "/v1/embeddings":
+                inputs += bodies.embedding_inputs(body)
+        if total == 0 and not problems:
+            bad("empty_file", "The batch input file is empty.", line=None)
+        if inputs > _MAX_EMBEDDING_INPUTS and not problems:
+            message = f"The file asks for {inputs} embeddings; a batch may ask for {_MAX_EMBEDDING_INPUTS}."
+            bad("too_many_tasks", message, line=None)
+        known = find(OPENAI, model)
+        return Checked(total=total, model=known.dated if known else batch.model, problems=problems)
+
+    def read(self, batch: Batch, line: bytes) -> Row:
+        if not line.strip():
+            return Row(id=None, body={})
+        decoded = msgspec.json.decode(line)
+        body: dict[str, Any] = decoded["body"]
+        refusal = bodies.refusal(batch.endpoint, body, find(OPENAI, body.get("model")))
+        ask: Ask | None = None
+        if refusal is None:
+            ask = bodies.ask(batch.endpoint, body)
+        return Row(id=decoded["custom_id"], body=body, ask=ask, refusal=refusal)
+
+    def sheet(self, batch: Batch, end: Phase, at_ns: int) -> OpenAISheet:
+        return OpenAISheet(self, self._world, batch, end, at_ns)
+
+
+class OpenAISheet:
+    """Writes the two result files of a batch."""
+
+    def __init__(self, book: OpenAIBook, world: World, batch: Batch, end: Phase, at_ns: int) -> None:
+        self._book = book
+        self._world = world
+        self._batch = batch
+        self._at_ns = at_ns
+        self._at_s = seconds(at_ns)
+        facts = batch.facts
+        # A batch cancelled while it was validated has no files and no counts, as if nobody had read it.
+        self._silent = facts.cancel_at is not None and (
+            facts.validated_at is None or facts.validated_at > facts.cancel_at
+        )
+        self._created_s = min(self._at_s, seconds(facts.begun_at or facts.created_at))
+        model = find(OPENAI, batch.model)
+        self._model = model or Model(name=batch.model, dated=batch.model, title="", released="2024-01-01")
+        self._folder = world.scratch()
+        self._outcome = Outcome()
+        self._open: dict[str, IO[str]] = {}
+
+    def read(self, line: bytes) -> Row:
+        return self._book.read(self._batch, line)
+
+    def answered(self, row: Row, reply: Reply | None) -> None:
+        if row.id is None:
+            return
+        if row.refusal is not None:
+            self._outcome.errored += 1
+            self._line("error", row, row.refusal["status"], dumps({"error": row.refusal["error"]}))
+            return
+        made = bodies.body(self._batch.endpoint, self._model, row.body, reply, self._created_s)
+        outcome = self._outcome
+        outcome.succeeded += 1
+        outcome.input_tokens += made.input_tokens
+        outcome.output_tokens += made.output_tokens
+        self._line("output", row, 200, made.text)
+
+    def broken(self, row: Row) -> None:
+        self._outcome.errored += 1
+        error = {
+            "message": "The server had an error while processing your request.",
+            "type": "server_error",
+            "param": None,
+            "code": None,
+        }
+        self._line("error", row, 500, dumps({"error": error}))
+
+    def unrun(self, row: Row, why: Unrun) -> None:
+        if row.id is None or self._silent:
+            return
+        if why == "expired":
+            self._outcome.expired += 1
+        else:
+            self._outcome.cancelled += 1
+        self._file("error").write(
+            f'{{"id": "batch_req_{ids.stamped_hex(self._at_s)}", "custom_id": {dumps(row.id)}, "response": null, '
+            f'"error": {{"code": "batch_{why}", "message": "{_UNRUN[why]}"}}}}\n'
+        )
+
+    def finish(self) -> Outcome:
+        for opened in self._open.values():
+            opened.close()
+        kept = self._batch.spec.get("output_expires_after_s")
+        for kind in self._open:
+            stored = self._world.add_file(
+                id=f"file-{ids.base62(22)}",
+                dialect="openai",
+                name=f"{self._batch.id}_{kind}.jsonl",
+                purpose="batch_output",
+                source=self._path(kind),
+                created_at=self._at_ns,
+                expires_at=self._at_ns + int(kept) * SECOND if isinstance(kept, int) else None,
+            )
+            if kind == "output":
+                self._outcome.output_file = stored.id
+            else:
+                self._outcome.error_file = stored.id
+        self._folder.rmdir()
+        return self._outcome
+
+    def abandon(self) -> None:
+        for kind, opened in self._open.items():
+            opened.close()
+            self._path(kind).unlink(missing_ok=True)
+        if self._folder.exists():
+            self._folder.rmdir()
+
+    def _path(self, kind: str) -> Path:
+        return self._folder / f"{kind}.jsonl"
+
+    def _file(self, kind: str) -> IO[str]:
+        opened = self._open.get(kind)
+        if opened is None:
+            opened = self._open[kind] = self._path(kind).open("w", encoding="utf-8", buffering=1 << 18)
+        return opened
+
+    def _line(self, kind: str, row: Row, status: int, body: str) -> None:
+        # Assembled by hand, in the style of the real files (a space after `:` and `,`): encoding whole lines
+        # would cost several times as much.
+        self._file(kind).write(
+            f'{{"id": "batch_req_{ids.stamped_hex(self._at_s)}", "custom_id": {dumps(row.id)}, '
+            f'"response": {{"status_code": {status}, "request_id": "{_uuid()}", "body": {body}}}, "error": null}}\n'
+        )
+
+
+def _uuid() -> str:
+    raw = secrets.token_hex(16)
+    return f"{raw[:8]}-{raw[8:12]}-4{raw[13:16]}-a{raw[17:20]}-{raw[20:]}"
+
+
+def _serves(model: Model | None, endpoint: str) -> bool:
+    if model is None or not model.batch:
+        return False
+    return (model.kind == "embedding") == (endpoint == "/v1/embeddings")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 100 else text[:97] + "..."
+
+
+def peek_model(path: Path) -> str:
+    """The model that the first line asks for, or nothing: it only seeds the schedule."""
+    with path.open("rb") as opened:
+        first = opened.readline(1 << 20)
+    try:
+        body = msgspec.json.decode(first).get("body", {})
+        model = body.get("model", "")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, AttributeError):
+        return ""
+    return model if isinstance(model, str) else ""
+
+

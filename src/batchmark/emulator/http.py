@@ -1,0 +1,158 @@
+"""What a dialect sees of HTTP: a call that was read completely, and the answer to give. No server, no sockets."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import IO, Any, Literal, Protocol
+
+import msgspec
+
+__all__ = [
+    "MEMORY_LIMIT",
+    "Answer",
+    "Body",
+    "Call",
+    "Dialect",
+    "Part",
+    "Refused",
+    "Route",
+    "decode_object",
+    "discard",
+    "json_answer",
+    "pretty_answer",
+]
+
+MEMORY_LIMIT = 32_000_000
+
+
+class Body(Enum):
+    """Where a request's body goes: memory for small ones, a file on disk, or a file for each part of a form."""
+
+    MEMORY = "memory"
+    DISK = "disk"
+    FORM = "form"
+
+
+@dataclass(slots=True, kw_only=True)
+class Part:
+    """One part of a multipart form, on disk."""
+
+    name: str
+    filename: str | None
+    mime: str
+    path: Path
+    size: int = 0
+
+    def text(self, limit: int = 4096) -> str:
+        with self.path.open("rb") as opened:
+            return opened.read(limit).decode("utf-8", "replace")
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """One request, completely received."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    base_url: str  # scheme and host as the client wrote them
+    args: dict[str, str]
+    body: bytes = b""
+    body_path: Path | None = None
+    parts: list[Part] = field(default_factory=list)
+    size: int = 0
+    too_large: bool = False  # beyond the route's limit; what came after it was thrown away
+    malformed: str | None = None  # a form that could not be taken apart
+    subject: str | None = None  # the batch or file that the call turned out to be about, for the journal
+
+    def raw_body(self) -> bytes:
+        """The whole body in memory: only for routes whose limit is small."""
+        return self.body if self.body_path is None else self.body_path.read_bytes()
+
+
+@dataclass(slots=True, kw_only=True)
+class Answer:
+    """A response: bytes, or a file to be streamed."""
+
+    status: int = 200
+    body: bytes = b""
+    file: Path | None = None
+    opened: IO[bytes] | None = None  # the file, opened in time: deleting it meanwhile does no harm
+    content_type: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
+    chunked: bool = False  # say no length, as some services do
+
+
+class Refused(Exception):
+    """The dialect says no: raised anywhere in a handler, sent as the answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One operation of a dialect."""
+
+    operation: str
+    method: str
+    pattern: re.Pattern[str]
+    handler: Callable[[Call], Answer]
+    body: Body = Body.MEMORY
+    limit: int = MEMORY_LIMIT
+
+
+class Dialect(Protocol):
+    """One provider's protocol on one path prefix."""
+
+    name: Literal["openai", "anthropic", "gemini"]
+    prefix: str
+    routes: list[Route]
+
+    def admit(self, call: Call, key: str | None) -> None:
+        """Let the call through or raise Refused; `key`: the only one admitted, None for any that is not `bad-…`."""
+        ...
+
+    def unknown(self, call: Call, *, other_methods: bool) -> Answer:
+        """The answer where no route fits."""
+        ...
+
+    def failure(self, call: Call) -> Answer:
+        """The answer when the emulator itself has failed."""
+        ...
+
+    def headers(self, call: Call, elapsed_ms: int) -> dict[str, str]:
+        """The headers that every answer carries."""
+        ...
+
+
+def json_answer(value: object, *, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
+    """Compact JSON."""
+    return Answer(status=status, body=msgspec.json.encode(value), headers=headers or {})
+
+
+def pretty_answer(value: object, *, status: int = 200, end: bytes = b"", headers: dict[str, str] | None = None) -> Answer:
+    """JSON in two-space indentation, as OpenAI and Google send it."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2)
+    return Answer(status=status, body=text + end, headers=headers or {})
+
+
+def decode_object(raw: bytes) -> dict[str, Any] | None:
+    """The JSON object in `raw`, or None if it is not one."""
+    try:
+        value = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def discard(folder: Path | None) -> None:
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,86 @@
+"""The seam between the work and the dialects: how a batch's rows are read, checked, answered and written.
+
+A dialect has one Book. It checks the input of a batch, and opens a Sheet to write the results of one that has ended.
+Rows stream through both; neither holds a batch's rows in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from batchmark.emulator.answers import Ask, Reply
+from batchmark.emulator.life import Phase
+from batchmark.emulator.world import Batch, Outcome
+
+__all__ = ["Book", "Checked", "Row", "Sheet", "Unrun", "read_lines"]
+
+Unrun = Literal["expired", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What reading the input of a batch found: `problems` in the dialect's own shape make the batch fail."""
+
+    total: int
+    model: str
+    problems: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Row:
+    """One request as its dialect understood it. `ask` is None where no model is needed to answer."""
+
+    __slots__ = ("ask", "body", "id", "refusal")
+
+    def __init__(
+        self, *, id: Any, body: dict[str, Any], ask: Ask | None = None, refusal: dict[str, Any] | None = None
+    ) -> None:
+        self.id = id
+        self.body = body
+        self.ask = ask
+        self.refusal = refusal  # the dialect's error for a row that it will not run
+
+
+class Sheet(Protocol):
+    """The results of one batch while they are being written."""
+
+    def read(self, line: bytes) -> Row: ...
+
+    def answered(self, row: Row, reply: Reply | None) -> None:
+        """Write the answer of a row, or its refusal; `reply` is None where the row asked nothing."""
+        ...
+
+    def broken(self, row: Row) -> None:
+        """Write the service's own failure: the answer source gave up on this row."""
+        ...
+
+    def unrun(self, row: Row, why: Unrun) -> None:
+        """Write what the dialect says of a row that was never run."""
+        ...
+
+    def finish(self) -> Outcome:
+        """Put the complete files into the world."""
+        ...
+
+    def abandon(self) -> None:
+        """Leave nothing behind; the work is done again later."""
+        ...
+
+
+class Book(Protocol):
+    """One dialect's reading of rows."""
+
+    def check(self, batch: Batch, lines: Iterable[bytes]) -> Checked: ...
+
+    def read(self, batch: Batch, line: bytes) -> Row: ...
+
+    def sheet(self, batch: Batch, end: Phase, at_ns: int) -> Sheet: ...
+
+
+def read_lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file without their ends."""
+    with path.open("rb", buffering=1 << 20) as opened:
+        for line in opened:
+            yield line.rstrip(b"\r\n")

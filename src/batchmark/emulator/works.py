@@ -1,0 +1,429 @@
+"""The work behind the service: takes each batch through checking, answering and writing its results when that is due.
+
+Several processes may share a world. A batch is worked on by whoever holds its lease; the lease of a dead process, or of one
+that stopped renewing it, is taken over, and the work goes on from what is on disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from batchmark.emulator.answers import AnswersClosed, AnswerSource
+from batchmark.emulator.bench import Bench, Benches, read_log
+from batchmark.emulator.clock import ns
+from batchmark.emulator.life import Facts, Phase, progress, standing
+from batchmark.emulator.rows import Book, Sheet, Unrun, read_lines
+from batchmark.emulator.world import Batch, Outcome, World
+
+__all__ = ["Works"]
+
+log = logging.getLogger(__name__)
+
+_LEASE_S = 15.0  # a holder renews every few seconds; past this it is taken for dead
+_RENEW_S = 3.0
+_TICK_S = 0.5
+_PATIENCE_S = 0.25  # how long an answer waits for work whose time has come
+_BENCHES = 64  # batches answered at once by a slow source
+_WORKERS = 2
+
+
+class _Stopped(Exception):
+    """The emulator is stopping, or the lease was lost: leave the step as it is."""
+
+
+class Works:
+    """Background threads that bring batches forward. `start`, and later `stop`; `fresh` before showing a batch."""
+
+    def __init__(self, world: World, source: AnswerSource, books: Mapping[str, Book]) -> None:
+        self.world = world
+        self.source = source
+        self._books = books
+        # Answers that cost nothing are made while the results are written, with no log between.
+        self._free = source.name == "synthetic"
+        self._me = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._benches = Benches(source, finished=self._bench_finished)
+        self._changed = threading.Condition()
+        self._generation = 0
+        self._busy: set[int] = set()
+        self._stopping = False
+        self._renewed_at = 0.0
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        for number in range(_WORKERS):
+            thread = threading.Thread(target=self._run, name=f"emulator-work-{number}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def stop(self) -> bool:
+        """Stop within about a second; whether every thread has ended."""
+        self._stopping = True
+        self._benches.stop()
+        self.source.close()
+        self.nudge()
+        deadline = time.monotonic() + 1.0
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._benches.join(max(0.05, deadline - time.monotonic()))
+        self.world.store.run("UPDATE batches SET owner = NULL WHERE owner = ?", (self._me,))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def nudge(self) -> None:
+        """Something may be due now."""
+        with self._changed:
+            self._generation += 1
+            self._changed.notify_all()
+
+    def fresh(self, batches: list[Batch]) -> tuple[list[Batch], int]:
+        """The batches as they may be shown, and the moment of it.
+
+        Where only our own free work is missing for a state whose time has come, wait a moment for it. A batch shown as
+        still at it although its schedule has passed is noted, so that its next times are not dated before this look.
+        """
+        deadline = time.monotonic() + _PATIENCE_S
+        nudged = False
+        while True:
+            now = self.world.now()
+            held = [batch for batch in batches if standing(batch.facts, now).held]
+            if not held:
+                return batches, now
+            patient = self._free and not self._stopping and time.monotonic() < deadline
+            if not patient:
+                for batch in held:
+                    self.world.saw(batch, now)
+                return batches, now
+            with self._changed:
+                if not nudged:
+                    self._generation += 1
+                    self._changed.notify_all()
+                    nudged = True
+                self._changed.wait(0.01)
+            current = {batch.seq: self._reload(batch.seq) for batch in held}
+            batches = [current.get(batch.seq) or batch for batch in batches]
+
+    def count(self, batch: Batch, now: int) -> int:
+        """How many rows of a running batch count as done at `now`."""
+        planned = int(batch.total * progress(batch.facts, now))
+        return planned if self._free else min(planned, batch.answered)
+
+    # The loop
+
+    def _run(self) -> None:
+        while not self._stopping:
+            generation = self._generation
+            try:
+                self._look_after_benches()
+                worked = self._work_due()
+                wait_s = 0.0 if worked else self._until_next()
+            except _Stopped:
+                continue
+            except sqlite3.ProgrammingError:  # the store was closed under us: the emulator is gone
+                return
+            except Exception:
+                log.exception("the emulator's worker failed; going on")
+                wait_s = _TICK_S
+            if wait_s > 0:
+                with self._changed:
+                    if generation == self._generation and not self._stopping:
+                        self._changed.wait(wait_s)
+
+    def _until_next(self) -> float:
+        row = self.world.store.one(
+            "SELECT min(due_at) AS due FROM batches WHERE step <> 'done' AND owner IS NULL"
+        )
+        if row is None or row["due"] is None:
+            return _TICK_S
+        left = self.world.clock().real_seconds_until(row["due"], time.time_ns())
+        return min(_TICK_S, max(left, 0.005))
+
+    def _work_due(self) -> bool:
+        self._free_dead_leases()
+        rows = self.world.store.all(
+            "SELECT seq FROM batches WHERE step <> 'done' AND due_at <= ? AND (owner IS NULL OR owner_until < ?)"
+            " ORDER BY due_at LIMIT 50",
+            (self.world.now(), time.time()),
+        )
+        worked = False
+        for row in rows:
+            if self._stopping:
+                raise _Stopped
+            seq = int(row["seq"])
+            if self._claim(seq):
+                worked = True
+                keep = False
+                try:
+                    keep = self._advance(seq)
+                except (_Stopped, sqlite3.ProgrammingError):
+                    raise
+                except Exception:
+                    log.exception("a step of a batch failed; it is tried again", extra={"seq": seq})
+                    self._postpone(seq)
+                finally:
+                    if not keep:
+                        self._release(seq)
+                    self.nudge()
+        return worked
+
+    def _claim(self, seq: int) -> bool:
+        with self._changed:
+            if seq in self._busy:
+                return False
+            self._busy.add(seq)
+        changed = self.world.store.run(
+            "UPDATE batches SET owner = ?, owner_pid = ?, owner_until = ?"
+            " WHERE seq = ? AND step <> 'done' AND (owner IS NULL OR owner_until < ?)",
+            (self._me, os.getpid(), time.time() + _LEASE_S, seq, time.time()),
+        )
+        if changed != 1:
+            self._busy.discard(seq)
+        return changed == 1
+
+    def _release(self, seq: int) -> None:
+        self.world.store.run("UPDATE batches SET owner = NULL WHERE seq = ? AND owner = ?", (seq, self._me))
+        self._busy.discard(seq)
+
+    def _renew(self) -> None:
+        """Keep all our leases, at most every few seconds."""
+        if time.monotonic() - self._renewed_at > _RENEW_S:
+            self._renewed_at = time.monotonic()
+            self.world.store.run(
+                "UPDATE batches SET owner_until = ? WHERE owner = ?", (time.time() + _LEASE_S, self._me)
+            )
+
+    def _free_dead_leases(self) -> None:
+        rows = self.world.store.all(
+            "SELECT DISTINCT owner, owner_pid FROM batches WHERE step <> 'done' AND owner IS NOT NULL AND owner <> ?",
+            (self._me,),
+        )
+        for row in rows:
+            if not _alive(row["owner_pid"]):
+                self.world.store.run("UPDATE batches SET owner = NULL WHERE owner = ?", (row["owner"],))
+
+    # The steps of one batch
+
+    def _reload(self, seq: int) -> Batch | None:
+        row = self.world.store.one("SELECT * FROM batches WHERE seq = ? AND deleted = 0", (seq,))
+        return None if row is None else self.world.decode_batch(row)
+
+    def _advance(self, seq: int) -> bool:
+        """Do all that is due for one batch; whether its lease must be kept, because its answers are being made."""
+        while True:
+            batch = self._reload(seq)
+            if batch is None or batch.step == "done":
+                return False
+            due = self._due(batch)
+            if self.world.now() < due:
+                # A cancel request may come in at the same moment; then look again rather than sleep over it.
+                changed = self.world.store.run(
+                    "UPDATE batches SET due_at = ? WHERE seq = ? AND cancel_at IS ?",
+                    (due, seq, batch.facts.cancel_at),
+                )
+                if changed == 1:
+                    return False
+                continue
+            if batch.step == "check":
+                self._check(batch)
+            elif batch.step == "settle":
+                self._settle(batch)
+            elif batch.facts.cancel_at is not None:
+                self._step(batch, "settle")
+            elif self._free:
+                at = self._dated(batch, due)
+                self._answered(batch, at, expired=at >= batch.facts.expires_at)
+            elif self.world.now() >= batch.facts.expires_at:
+                self._answered(batch, None, expired=True)
+            elif len(self._benches.active()) >= _BENCHES:
+                self._postpone(seq)
+                return False
+            else:
+                book = self._books[batch.dialect]
+                self._benches.add(Bench(batch, partial(book.read, batch)))
+                return True
+            self.nudge()
+
+    def _due(self, batch: Batch) -> int:
+        """When the next step of a batch may be done."""
+        facts, plan = batch.facts, batch.facts.schedule
+        if batch.step == "check":
+            return facts.created_at
+        if facts.cancel_at is not None:
+            return facts.cancel_at + ns(plan.cancel_s)
+        finish = facts.finish_due
+        if batch.step == "answer":
+            start = finish if self._free else facts.begun_at
+            return facts.expires_at if start is None else min(start, facts.expires_at)
+        if facts.expired or finish is None or facts.answered_at is None:
+            return facts.expires_at + ns(plan.drain_s)
+        return max(finish, facts.answered_at) + ns(plan.finalize_s)
+
+    def _postpone(self, seq: int) -> None:
+        """Try again in a second of the machine's time."""
+        later = self.world.now() + ns(self.world.clock().scale)
+        self.world.store.run("UPDATE batches SET due_at = ? WHERE seq = ?", (later, seq))
+
+    def _dated(self, batch: Batch, due: int) -> int:
+        """The time to record for work done late: when it was due, unless somebody has seen it undone after that."""
+        current = self._reload(batch.seq)
+        return due if current is None or current.seen_at <= due else self.world.now()
+
+    def _check(self, batch: Batch) -> None:
+        facts = batch.facts
+        if facts.cancel_at is not None:  # cancelled before anybody read it
+            self._step(batch, "settle")
+            return
+        book = self._books[batch.dialect]
+        checked = book.check(batch, self._lines(batch.input_path))
+        at = self._dated(batch, facts.validated_due)
+        problems = msgspec.json.encode(checked.problems).decode() if checked.problems else None
+        self.world.store.run(
+            "UPDATE batches SET total = ?, model = ?, problems = ?, checked_at = ?, step = ?, settled_at = ?"
+            " WHERE seq = ? AND cancel_at IS NULL AND step = 'check'",
+            (
+                0 if problems else checked.total,
+                checked.model,
+                problems,
+                at,
+                "done" if problems else "answer",
+                at if problems else None,
+                batch.seq,
+            ),
+        )
+
+    def _answered(self, batch: Batch, at: int | None, *, expired: bool) -> None:
+        self.world.store.run(
+            "UPDATE batches SET answered_at = ?, expired = ?, answered = ?, step = 'settle', due_at = 0"
+            " WHERE seq = ? AND step = 'answer' AND cancel_at IS NULL",
+            (None if expired else at, int(expired), batch.answered if expired else batch.total, batch.seq),
+        )
+
+    def _step(self, batch: Batch, step: str) -> None:
+        self.world.store.run(
+            "UPDATE batches SET step = ?, due_at = 0 WHERE seq = ? AND step = ?", (step, batch.seq, batch.step)
+        )
+
+    def _look_after_benches(self) -> None:
+        """Keep the leases of batches being answered, publish their progress, and stop those that were cut."""
+        self._renew()
+        for bench in self._benches.active():
+            seq = bench.batch.seq
+            batch = self._reload(seq)
+            cut = batch is None or batch.facts.cancel_at is not None or self.world.now() >= batch.facts.expires_at
+            if batch is not None and bench.count != batch.answered:
+                self.world.store.run("UPDATE batches SET answered = ? WHERE seq = ?", (bench.count, seq))
+            if cut:
+                self._benches.drop(bench)
+                self._release(seq)
+
+    def _bench_finished(self, bench: Bench) -> None:
+        if self._stopping:
+            return
+        try:
+            self._answered(bench.batch, self.world.now(), expired=False)
+            self._release(bench.batch.seq)
+            self.nudge()
+        except sqlite3.Error:
+            log.exception("cannot record the end of a batch's answers", extra={"batch": bench.batch.id})
+
+    # Writing results
+
+    def _settle(self, batch: Batch) -> None:
+        facts = batch.facts
+        end = Phase.CANCELLED if facts.cancel_at is not None else Phase.EXPIRED if facts.expired else Phase.SUCCEEDED
+        due = self._due(batch)
+        outcome = Outcome()
+        book = self._books[batch.dialect]
+        if facts.checked_at is not None or batch.total:
+            sheet = book.sheet(batch, end, due)
+            try:
+                self._write(batch, sheet, end)
+                outcome = sheet.finish()
+            except BaseException:
+                sheet.abandon()
+                raise
+        settled = self._dated(batch, due)
+        changed = self.world.store.run(
+            "UPDATE batches SET outcome = ?, settled_at = ?, step = 'done'"
+            " WHERE seq = ? AND step = 'settle' AND deleted = 0 AND cancel_at IS ? AND owner = ?",
+            (msgspec.json.encode(outcome).decode(), settled, batch.seq, facts.cancel_at, self._me),
+        )
+        if changed != 1:  # cancelled or deleted while we wrote: these files tell an old story
+            for file_id in (outcome.output_file, outcome.error_file):
+                stored = None if file_id is None else self.world.file(batch.dialect, file_id)
+                if stored is not None:
+                    self.world.delete_file(stored)
+            return
+        with contextlib.suppress(OSError):
+            batch.input_path.unlink()
+        with contextlib.suppress(OSError):
+            batch.input_path.with_name("answers.jsonl").unlink()
+
+    def _write(self, batch: Batch, sheet: Sheet, end: Phase) -> None:
+        facts = batch.facts
+        why: Unrun = "cancelled" if end is Phase.CANCELLED else "expired"
+        log_path = batch.input_path.with_name("answers.jsonl")
+        replies = {} if self._free and not log_path.exists() else read_log(log_path)
+        if end is Phase.SUCCEEDED:
+            allowed = batch.total
+        elif self._free:
+            allowed = int(batch.total * _progress_at_cut(facts))
+        else:
+            allowed = -1
+        answer = self.source.answer
+        for number, line in enumerate(self._lines(batch.input_path)):
+            row = sheet.read(line)
+            if number in replies:
+                reply = replies[number]
+                if reply is None:
+                    sheet.broken(row)
+                else:
+                    sheet.answered(row, reply)
+            elif row.ask is None:
+                if allowed < 0 or number < allowed:
+                    sheet.answered(row, None)
+                else:
+                    sheet.unrun(row, why)
+            elif number < allowed:
+                try:
+                    sheet.answered(row, answer(row.ask))
+                except AnswersClosed as error:
+                    raise _Stopped from error
+            else:
+                sheet.unrun(row, why)
+
+    def _lines(self, path: Path) -> Iterator[bytes]:
+        """The input, with a look now and then at whether to stop and at our lease."""
+        for number, line in enumerate(read_lines(path)):
+            if number % 256 == 0:
+                if self._stopping:
+                    raise _Stopped
+                self._renew()
+            yield line
+
+
+def _progress_at_cut(facts: Facts) -> float:
+    moment = facts.expires_at if facts.cancel_at is None else facts.cancel_at
+    return progress(replace(facts, cancel_at=None), moment)
+
+
+def _alive(pid: int | None) -> bool:
+    if pid is None:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -1,0 +1,375 @@
+"""The emulated cloud's memory: its clock, files, batches and journal, kept under one folder between commands."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sqlite3
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from batchmark.emulator.clock import Line
+from batchmark.emulator.life import Facts
+from batchmark.emulator.profiles import Schedule, schedule
+from batchmark.emulator.store import Store
+
+__all__ = ["Batch", "Outcome", "StoredFile", "World", "WorldError"]
+
+
+class WorldError(Exception):
+    """The folder cannot hold a world; the message says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """A file that a client uploaded or a batch wrote."""
+
+    seq: int
+    id: str
+    dialect: str
+    name: str
+    purpose: str
+    mime: str
+    bytes: int
+    sha256: str
+    created_at: int
+    expires_at: int | None
+    path: Path
+
+
+class Outcome(msgspec.Struct, kw_only=True):
+    """What came of a batch: counts, token sums and the ids of its result files."""
+
+    succeeded: int = 0
+    errored: int = 0
+    expired: int = 0
+    cancelled: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    output_file: str | None = None
+    error_file: str | None = None
+    results_path: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """One row of the batches table, decoded."""
+
+    seq: int
+    id: str
+    dialect: str
+    endpoint: str
+    model: str
+    seed: int
+    profile: str
+    spec: dict[str, Any]
+    input_path: Path
+    total: int
+    answered: int
+    problems: list[dict[str, Any]]
+    seen_at: int
+    outcome: Outcome | None
+    deleted: bool
+    step: str
+    facts: Facts
+
+
+_schedule_decoder = msgspec.json.Decoder(Schedule)
+_outcome_decoder = msgspec.json.Decoder(Outcome)
+_json = msgspec.json
+
+
+class World:
+    """Opens (or makes) the world under `home`; raises WorldError where that is impossible."""
+
+    def __init__(self, home: Path, *, time_scale: float = 1.0) -> None:
+        self.home = home
+        self.files_folder = home / "files"
+        self.work_folder = home / "work"
+        self.incoming = home / "incoming"
+        try:
+            for folder in (home, self.files_folder, self.work_folder, self.incoming):
+                folder.mkdir(parents=True, exist_ok=True)
+            self.store = Store(home / "world.sqlite3")
+        except (OSError, sqlite3.Error) as error:
+            raise WorldError(f"cannot keep the emulator's world in {home}: {error}") from error
+        self._clock_lock = threading.Lock()
+        self._latest = 0
+        self._set_pace(time_scale)
+
+    def close(self) -> None:
+        self.store.close()
+
+    # The clock
+
+    def _set_pace(self, scale: float) -> None:
+        with self.store.transaction():
+            real = time.time_ns()
+            row = self.store.one("SELECT real_ns, emulated_ns, scale FROM clock")
+            line = Line(real_ns=real, emulated_ns=real, scale=scale) if row is None else Line(**dict(row))
+            line = line.rescaled(scale, real)
+            self.store.run(
+                "INSERT OR REPLACE INTO clock VALUES (1, ?, ?, ?)", (line.real_ns, line.emulated_ns, line.scale)
+            )
+
+    def clock(self) -> Line:
+        """Read afresh each time: another process may have changed the pace."""
+        row = self.store.one("SELECT real_ns, emulated_ns, scale FROM clock")
+        assert row is not None
+        return Line(**dict(row))
+
+    def now(self) -> int:
+        at = self.clock().at(time.time_ns())
+        with self._clock_lock:  # the machine's clock may be set back; ours may not go back
+            self._latest = max(self._latest, at)
+            return self._latest
+
+    # Files
+
+    def scratch(self) -> Path:
+        """A new private folder for one request's body."""
+        return Path(tempfile.mkdtemp(dir=self.incoming))
+
+    def add_file(
+        self,
+        *,
+        id: str,
+        dialect: str,
+        name: str,
+        purpose: str,
+        source: Path,
+        mime: str = "application/octet-stream",
+        expires_at: int | None = None,
+        created_at: int | None = None,
+        sha256: str | None = None,
+    ) -> StoredFile:
+        """Take over the complete file `source` under a new id."""
+        home = self.files_folder / f"{dialect}-{id}"
+        digest = sha256 if sha256 is not None else _sha256(source)
+        size = source.stat().st_size
+        source.replace(home)
+        made = self.now() if created_at is None else created_at
+        self.store.run(
+            "INSERT INTO files (id, dialect, name, purpose, mime, bytes, sha256, created_at, expires_at, path)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (id, dialect, name, purpose, mime, size, digest, made, expires_at, home.name),
+        )
+        stored = self.file(dialect, id)
+        assert stored is not None
+        return stored
+
+    def file(self, dialect: str, id: str) -> StoredFile | None:
+        row = self.store.one("SELECT * FROM files WHERE dialect = ? AND id = ? AND deleted = 0", (dialect, id))
+        if row is None or (row["expires_at"] is not None and row["expires_at"] <= self.now()):
+            return None
+        return self._file(row)
+
+    def has_file_id(self, dialect: str, id: str) -> bool:
+        """Whether the id was ever given, to a file that may be gone by now."""
+        return self.store.one("SELECT 1 FROM files WHERE dialect = ? AND id = ?", (dialect, id)) is not None
+
+    def _file(self, row: sqlite3.Row) -> StoredFile:
+        return StoredFile(
+            seq=row["seq"],
+            id=row["id"],
+            dialect=row["dialect"],
+            name=row["name"],
+            purpose=row["purpose"],
+            mime=row["mime"],
+            bytes=row["bytes"],
+            sha256=row["sha256"],
+            created_at=row["created_at"],
+            expires_at=row["expires_at"],
+            path=self.files_folder / row["path"],
+        )
+
+    def list_files(
+        self,
+        dialect: str,
+        *,
+        limit: int,
+        after: int | None = None,
+        newest_first: bool = True,
+        purpose: str | None = None,
+    ) -> list[StoredFile]:
+        """A page of files, beyond the sequence number `after`."""
+        where, values = "dialect = ? AND deleted = 0", [dialect]
+        arguments: list[object] = [*values]
+        if after is not None:
+            where += " AND seq < ?" if newest_first else " AND seq > ?"
+            arguments.append(after)
+        if purpose is not None:
+            where += " AND purpose = ?"
+            arguments.append(purpose)
+        where += " AND (expires_at IS NULL OR expires_at > ?)"
+        arguments += [self.now(), limit]
+        order = "DESC" if newest_first else "ASC"
+        rows = self.store.all(f"SELECT * FROM files WHERE {where} ORDER BY seq {order} LIMIT ?", arguments)
+        return [self._file(row) for row in rows]
+
+    def delete_file(self, stored: StoredFile) -> None:
+        self.store.run("UPDATE files SET deleted = 1 WHERE seq = ?", (stored.seq,))
+        stored.path.unlink(missing_ok=True)
+
+    # Batches
+
+    def add_batch(
+        self,
+        *,
+        id: str,
+        dialect: str,
+        endpoint: str,
+        model: str,
+        seed: int,
+        profile: str,
+        window_s: float,
+        spec: dict[str, Any],
+        source: Path,
+        keep_source: bool = False,
+        total: int = 0,
+        created_at: int | None = None,
+    ) -> Batch:
+        """Make a batch of the rows in `source`, one JSON value a line; `keep_source` copies instead of taking the file."""
+        folder = self.work_folder / f"{dialect}-{id}"
+        folder.mkdir(parents=True)
+        rows = folder / "input.jsonl"
+        if keep_source:
+            try:  # a name more for the same bytes: the input may be deleted while the batch runs
+                os.link(source, rows)
+            except OSError:
+                shutil.copyfile(source, rows)
+        else:
+            source.replace(rows)
+        made = self.now() if created_at is None else created_at
+        with self.store.transaction():
+            row = self.store.one("SELECT seq FROM sqlite_sequence WHERE name = 'batches'")
+            number = 1 if row is None else int(row["seq"]) + 1
+            own_seed = int.from_bytes(hashlib.blake2b(f"{seed}/{number}".encode(), digest_size=6).digest(), "big")
+            plan = schedule(profile, seed=own_seed, model=model, window_s=window_s)
+            self.store.run(
+                "INSERT INTO batches (id, dialect, endpoint, model, seed, profile, schedule, spec, input_path, created_at,"
+                " total, step, due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'check', ?)",
+                (
+                    id,
+                    dialect,
+                    endpoint,
+                    model,
+                    own_seed,
+                    profile,
+                    _json.encode(plan).decode(),
+                    _json.encode(spec).decode(),
+                    rows.relative_to(self.home).as_posix(),
+                    made,
+                    total,
+                    made,
+                ),
+            )
+        batch = self.batch(dialect, id)
+        assert batch is not None
+        return batch
+
+    def batch(self, dialect: str, id: str) -> Batch | None:
+        row = self.store.one("SELECT * FROM batches WHERE dialect = ? AND id = ? AND deleted = 0", (dialect, id))
+        return None if row is None else self.decode_batch(row)
+
+    def list_batches(
+        self, dialect: str, *, limit: int, before: int | None = None, after: int | None = None
+    ) -> list[Batch]:
+        """Newest first: those older than sequence number `before`, or (for walking back) just newer than `after`."""
+        if after is not None:
+            rows = self.store.all(
+                "SELECT * FROM batches WHERE dialect = ? AND deleted = 0 AND seq > ? ORDER BY seq ASC LIMIT ?",
+                (dialect, after, limit),
+            )[::-1]
+        else:
+            rows = self.store.all(
+                "SELECT * FROM batches WHERE dialect = ? AND deleted = 0 AND seq < ? ORDER BY seq DESC LIMIT ?",
+                (dialect, 1 << 62 if before is None else before, limit),
+            )
+        return [self.decode_batch(row) for row in rows]
+
+    def decode_batch(self, row: sqlite3.Row) -> Batch:
+        problems: list[dict[str, Any]] = [] if row["problems"] is None else _json.decode(row["problems"])
+        return Batch(
+            seq=row["seq"],
+            id=row["id"],
+            dialect=row["dialect"],
+            endpoint=row["endpoint"],
+            model=row["model"],
+            seed=row["seed"],
+            profile=row["profile"],
+            spec=_json.decode(row["spec"]),
+            input_path=self.home / row["input_path"],
+            total=row["total"],
+            answered=row["answered"],
+            problems=problems,
+            seen_at=row["seen_at"],
+            outcome=None if row["outcome"] is None else _outcome_decoder.decode(row["outcome"]),
+            deleted=bool(row["deleted"]),
+            step=row["step"],
+            facts=Facts(
+                schedule=_schedule_decoder.decode(row["schedule"]),
+                created_at=row["created_at"],
+                checked_at=row["checked_at"],
+                refused=bool(problems),
+                answered_at=row["answered_at"],
+                expired=bool(row["expired"]),
+                cancel_at=row["cancel_at"],
+                settled_at=row["settled_at"],
+            ),
+        )
+
+    def request_cancel(self, batch: Batch, now: int) -> None:
+        """Record the first cancel request; whoever works on the batch settles it when its time has come."""
+        self.store.run(
+            "UPDATE batches SET cancel_at = ?, due_at = ? WHERE seq = ? AND cancel_at IS NULL AND step <> 'done'",
+            (now, now, batch.seq),
+        )
+
+    def delete_batch(self, batch: Batch) -> None:
+        """Remove it from the account and its rows from the disk; a worker that is at it notices."""
+        self.store.run("UPDATE batches SET deleted = 1, step = 'done' WHERE seq = ?", (batch.seq,))
+        shutil.rmtree(self.work_folder / f"{batch.dialect}-{batch.id}", ignore_errors=True)
+
+    def saw(self, batch: Batch, now: int) -> None:
+        """Somebody was told that this batch is still at it: what happens next may not be dated before."""
+        if now > batch.seen_at:
+            self.store.run("UPDATE batches SET seen_at = max(seen_at, ?) WHERE seq = ?", (now, batch.seq))
+
+    # The journal
+
+    def note(
+        self,
+        *,
+        at_ns: int,
+        dialect: str,
+        operation: str,
+        method: str,
+        path: str,
+        status: int,
+        subject: str | None,
+        request_bytes: int,
+    ) -> None:
+        self.store.run(
+            "INSERT INTO journal (at_ns, dialect, operation, method, path, status, subject, request_bytes)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (at_ns, dialect, operation, method, path, status, subject, request_bytes),
+        )
+
+    def journal(self, *, after: int = 0, limit: int = 10_000) -> list[dict[str, Any]]:
+        rows = self.store.all("SELECT * FROM journal WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit))
+        return [dict(row) for row in rows]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

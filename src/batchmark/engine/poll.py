@@ -1,0 +1,49 @@
+"""Looking at batches: one list call per account covers all that are watched, and the ledger hears of changes only."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+
+from batchmark.domain.lifecycle import BatchRef, Snapshot
+from batchmark.errors import NotFound
+from batchmark.ledger.records import BatchRecord
+from batchmark.ledger.store import Ledger
+from batchmark.providers.seam import Provider
+
+__all__ = ["Poller"]
+
+
+class Poller:
+    """The eyes on one provider account."""
+
+    def __init__(self, provider: Provider, ledger: Ledger) -> None:
+        self._provider = provider
+        self._ledger = ledger
+        self._looked_at: float | None = None
+
+    async def look(self, watched: list[BatchRecord], since: datetime | None) -> list[BatchRecord]:
+        """See every watched batch once and return them as they now stand.
+
+        `since` is the provider's time at which the oldest was sent. A batch that lists do not show yet is asked for by its id; one that is
+        not found there either stays as it was (Anthropic answers 404 for moments after a create).
+        """
+        before, self._looked_at = self._looked_at, time.monotonic()
+        unseen_s = None if before is None else self._looked_at - before
+        missing = {batch.id for batch in watched}
+        seen: dict[str, Snapshot] = {}
+        async for snapshot in self._provider.list_batches(since - timedelta(minutes=1) if since else None):
+            if snapshot.ref.id in missing:
+                missing.discard(snapshot.ref.id)
+                seen[snapshot.ref.id] = snapshot
+                if not missing:
+                    break
+        for batch_id in missing:
+            try:
+                seen[batch_id] = await self._provider.get(BatchRef(self._provider.spec.name, batch_id))
+            except NotFound:
+                continue
+        for batch in watched:
+            if batch.id in seen:
+                self._ledger.record_snapshot(batch, seen[batch.id], unseen_s=unseen_s)
+        return [self._ledger.batch_of(batch.shard_id) or batch for batch in watched]

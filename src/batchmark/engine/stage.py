@@ -1,0 +1,169 @@
+"""Rows -> shard files, in one pass and in bounded memory. The bytes written are the bytes that will be sent."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from batchmark.domain.ids import make_label, wire_id
+from batchmark.domain.limits import Limits
+from batchmark.domain.request import ChatRequest, EmbeddingRequest, Request, Row, Unsupported
+from batchmark.engine.plan import fits, too_big
+from batchmark.errors import RowError
+from batchmark.ledger.artifacts import make_folder, whole_file
+from batchmark.ledger.records import ShardRecord
+from batchmark.providers.seam import Wire
+from batchmark.workload.answers import encode_carried
+
+__all__ = ["carried_path", "raw_folder", "shard_path", "stage"]
+
+
+def shard_path(folder: Path, label: str) -> Path:
+    """The shard file: requests as the wire carries them."""
+    return folder / f"{label}.requests"
+
+
+def carried_path(folder: Path, label: str) -> Path:
+    """The side file: row number, custom_id and columns of each request, in order."""
+    return folder / f"{label}.rows"
+
+
+def raw_folder(folder: Path, label: str) -> Path:
+    """Where the provider's result files are kept verbatim."""
+    return folder / "raw" / label
+
+
+@dataclass(slots=True)
+class _Open:
+    """The shard that is being written."""
+
+    label: str
+    number: int
+    endpoint: str
+    requests: BinaryIO
+    carried: BinaryIO
+    rows: int = 0
+    row_bytes: int = 0
+    texts: int = 0
+
+
+def stage(
+    rows: Iterable[Row],
+    wire: Wire,
+    limits: Limits,
+    *,
+    source: str,
+    model: str,
+    job_id: str,
+    folder: Path,
+    attempt: int = 1,
+) -> list[ShardRecord]:
+    """Write the shard files of a job and describe them, in order.
+
+    Raises RowError, leaving no file behind, where a row cannot be honoured by the provider, fits no shard, or needs another endpoint
+    than the rows before it. Raises LocalTrouble where the disk refuses.
+    """
+    make_folder(folder)
+    try:
+        return _stage(rows, wire, limits, source=source, model=model, job_id=job_id, folder=folder, attempt=attempt)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _stage(
+    rows: Iterable[Row], wire: Wire, limits: Limits, *, source: str, model: str, job_id: str, folder: Path, attempt: int
+) -> list[ShardRecord]:
+    frame = wire.FRAME
+    done: list[ShardRecord] = []
+    files = ExitStack()
+    current: _Open | None = None
+
+    def begin(endpoint: str) -> _Open:
+        label = make_label(job_id, len(done), attempt)
+        shard = _Open(
+            label,
+            len(done),
+            endpoint,
+            files.enter_context(whole_file(shard_path(folder, label))),
+            files.enter_context(whole_file(carried_path(folder, label))),
+        )
+        shard.requests.write(frame.prefix)
+        return shard
+
+    def finish(shard: _Open) -> None:
+        shard.requests.write(frame.suffix)
+        files.close()
+        path = shard_path(folder, shard.label)
+        done.append(
+            ShardRecord(
+                id=0,
+                job_id=job_id,
+                number=shard.number,
+                attempt=attempt,
+                label=shard.label,
+                endpoint=shard.endpoint,
+                rows=shard.rows,
+                bytes=path.stat().st_size,
+                digest=_digest(path),
+                state="staged",
+            )
+        )
+
+    with files:
+        for row in rows:
+
+            def wrong(reason: str, row: Row = row) -> RowError:
+                return RowError(reason, path=source, line=row.line, row=row.number)
+
+            try:
+                endpoint = wire.endpoint(row.request)
+                if current is None:
+                    current = begin(endpoint)
+                if endpoint != current.endpoint:
+                    raise wrong(
+                        f"the row needs {endpoint}, but the rows before it {current.endpoint}; put them in files of their own"
+                    )
+                encoded = wire.encode(row.request, wire_id(current.label, current.rows), model)
+                texts = len(row.request.texts) if isinstance(row.request, EmbeddingRequest) else 0
+                reason = too_big(limits, frame, len(encoded))
+                if reason:
+                    raise wrong(reason)
+                if not fits(
+                    limits,
+                    frame,
+                    rows=current.rows,
+                    row_bytes=current.row_bytes,
+                    texts=current.texts,
+                    next_bytes=len(encoded),
+                    next_texts=texts,
+                ):
+                    finish(current)
+                    current = begin(endpoint)
+                    encoded = wire.encode(row.request, wire_id(current.label, current.rows), model)
+            except Unsupported as error:
+                raise wrong(str(error)) from None
+            if current.rows:
+                current.requests.write(frame.separator)
+            current.requests.write(encoded)
+            current.carried.write(encode_carried(row.number, row.custom_id, row.columns, _wants_json(row.request)))
+            current.rows += 1
+            current.row_bytes += len(encoded)
+            current.texts += texts
+        if current is not None:
+            finish(current)
+    return done
+
+
+def _wants_json(request: Request) -> bool:
+    return isinstance(request, ChatRequest) and (request.schema is not None or request.json_only)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,77 @@
+"""The ledger's statements by name. Each is built once; values are bound at the call."""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, insert, or_, select, update
+
+from batchmark.ledger.tables import batches, events, jobs, runs, shards
+
+__all__ = [
+    "ADD_BATCH",
+    "ADD_EVENT",
+    "ADD_JOB",
+    "ADD_RUN",
+    "ADD_SHARD",
+    "BATCH_OF_SHARD",
+    "END_JOB",
+    "END_RUN",
+    "JOBS_OF_RUN",
+    "JOB_BY_BATCH",
+    "JOB_BY_ID",
+    "LABELS_OF_BATCHES",
+    "MOVE_SHARD",
+    "RUN_BY_ID",
+    "SET_RUN_DIGEST",
+    "SHARDS_OF_JOB",
+    "UPDATE_BATCH",
+]
+
+ADD_RUN = insert(runs)
+ADD_JOB = insert(jobs)
+ADD_SHARD = insert(shards)
+ADD_BATCH = insert(batches)
+ADD_EVENT = insert(events)
+
+RUN_BY_ID = select(runs).where(runs.c.id == bindparam("wanted"))
+JOB_BY_ID = select(jobs).where(jobs.c.id == bindparam("wanted"))
+JOBS_OF_RUN = (
+    select(jobs).where(jobs.c.run_id == bindparam("wanted")).order_by(jobs.c.round, jobs.c.created_at, jobs.c.id)
+)
+SHARDS_OF_JOB = select(shards).where(shards.c.job_id == bindparam("wanted")).order_by(shards.c.number, shards.c.attempt)
+BATCH_OF_SHARD = select(batches).where(batches.c.shard_id == bindparam("wanted"))
+
+# Gemini's ids are given with and without `batches/`, so both spellings are bound.
+JOB_BY_BATCH = (
+    select(jobs)
+    .join(shards, shards.c.job_id == jobs.c.id)
+    .join(batches, batches.c.shard_id == shards.c.id)
+    .where(
+        batches.c.provider == bindparam("provider"),
+        or_(batches.c.id == bindparam("wanted"), batches.c.id == bindparam("other_spelling")),
+        batches.c.emulated == bindparam("emulated"),
+    )
+)
+
+# Which of a provider's batches are ours, for lists.
+LABELS_OF_BATCHES = (
+    select(batches.c.id, shards.c.job_id)
+    .join(shards, batches.c.shard_id == shards.c.id)
+    .where(batches.c.provider == bindparam("provider"), batches.c.emulated == bindparam("emulated"))
+)
+
+# Compare-and-set: a shard moves on only from the state and under the fence that its owner last saw.
+MOVE_SHARD = update(shards).where(
+    shards.c.id == bindparam("wanted"),
+    shards.c.state == bindparam("from_state"),
+    shards.c.fence == bindparam("held_fence"),
+)
+
+UPDATE_BATCH = update(batches).where(
+    batches.c.provider == bindparam("of_provider"),
+    batches.c.id == bindparam("wanted"),
+    batches.c.emulated == bindparam("is_emulated"),
+)
+
+END_JOB = update(jobs).where(jobs.c.id == bindparam("wanted"))
+END_RUN = update(runs).where(runs.c.id == bindparam("wanted"))
+SET_RUN_DIGEST = update(runs).where(runs.c.id == bindparam("wanted"))

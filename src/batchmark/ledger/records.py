@@ -1,0 +1,89 @@
+"""Rows of the ledger as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+__all__ = ["BatchRecord", "JobRecord", "RunRecord", "ShardRecord"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """What one command set going. Times are ours."""
+
+    id: str
+    kind: str
+    source: str
+    emulated: bool
+    created_at: datetime
+    digest: str | None = None
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecord:
+    """One workload on one target. Times are ours; `ended_at` is when the last answer was durable here."""
+
+    id: str
+    run_id: str
+    provider: str
+    model: str
+    round: int
+    rows: int
+    folder: str
+    emulated: bool
+    created_at: datetime
+    ended_at: datetime | None = None
+    problem: str | None = None
+    totals: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardRecord:
+    """One try at a slice of a job, with the intent to create its batch."""
+
+    id: int
+    job_id: str
+    number: int
+    attempt: int
+    label: str
+    endpoint: str
+    rows: int
+    bytes: int
+    digest: str
+    state: str
+    file_id: str | None = None
+    sent_at: datetime | None = None
+    timeout_s: float | None = None
+    owner: str | None = None
+    fence: int = 0
+    batch_id: str | None = None
+    collected_at: datetime | None = None
+    raw: list[dict[str, str]] | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRecord:
+    """A provider's batch as the last poll saw it; `seen_at` and `unseen_s` are ours, the other times the provider's."""
+
+    provider: str
+    id: str
+    emulated: bool
+    shard_id: int
+    state: str
+    raw_status: str
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    finalizing_at: datetime | None = None
+    ended_at: datetime | None = None
+    expires_at: datetime | None = None
+    total: int | None = None
+    succeeded: int | None = None
+    failed: int | None = None
+    processing: int | None = None
+    problems: list[str] = field(default_factory=list)
+    seen_at: datetime | None = None
+    unseen_s: float | None = None

@@ -1,0 +1,122 @@
+"""The narrow seam that a provider fills: pure wire rules on one side, calls to the service on the other.
+
+Nothing here knows about the ledger, retries or the terminal. Talking methods raise the errors of `batchmark.errors` only: `Refused`
+(clear no), `Retryable` (no answer or not now), `BadCredentials`, and from `create` alone `Ambiguous`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from batchmark.domain.lifecycle import BatchRef, FileRef, Intent, ModelInfo, RawFile, Snapshot
+from batchmark.domain.limits import Frame, Limits
+from batchmark.domain.request import Request
+from batchmark.domain.result import Result
+
+__all__ = ["Provider", "ProviderSpec", "Submission", "Wire"]
+
+
+class Wire(Protocol):
+    """What a provider's bytes mean; no clock, no network. A module with these names fills it."""
+
+    @property
+    def FRAME(self) -> Frame: ...
+    def endpoint(self, request: Request) -> str:
+        """The API path that the request needs; a batch holds one. Raises Unsupported."""
+        ...
+
+    def encode(self, request: Request, wire_id: str, model: str) -> bytes:
+        """One request as it stands in the shard file. Raises Unsupported naming what cannot be honoured."""
+        ...
+
+    def decode(self, line: bytes) -> Result:
+        """One answer line. Raises ValueError where the bytes are not one."""
+        ...
+
+    def split(self, raw: RawFile) -> Iterator[bytes]:
+        """The answer lines of a raw result file, one at a time."""
+        ...
+
+    def matches(self, intent: Intent, snapshot: Snapshot) -> bool:
+        """Whether the batch may be the one that the intent was about to create."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """All that `create` needs for one shard attempt. `path` holds the requests exactly as the wire will carry them."""
+
+    path: Path
+    label: str
+    model: str
+    endpoint: str
+    rows: int
+    file: FileRef | None = None
+
+
+class Provider(Protocol):
+    """A connected account at one provider."""
+
+    spec: ProviderSpec
+
+    async def now(self) -> datetime:
+        """The provider's clock, from the `date` header of a cheap list call."""
+        ...
+
+    async def upload(self, shard: Path, label: str) -> FileRef | None:
+        """Send the shard file, or do nothing where requests go inside the create call. Repeatable: an orphan file costs nothing."""
+        ...
+
+    async def create(self, submission: Submission) -> BatchRef:
+        """Make the batch, once. Raises Ambiguous where it may exist all the same; no layer below repeats the call."""
+        ...
+
+    def list_batches(self, since: datetime | None = None) -> AsyncIterator[Snapshot]:
+        """The account's batches, newest first, a page at a time, back to those created at `since`."""
+        ...
+
+    async def get(self, ref: BatchRef) -> Snapshot: ...
+
+    async def fetch(self, snapshot: Snapshot, into: Path) -> list[RawFile]:
+        """Stream every result file of an ended batch to the folder `into`, verbatim; complete files only, partial results included."""
+        ...
+
+    async def cancel(self, ref: BatchRef) -> None: ...
+
+    async def delete(self, ref: BatchRef) -> None:
+        """Remove the batch from the account. Raises Refused where the API has no such call or the batch still runs."""
+        ...
+
+    async def delete_file(self, file: FileRef) -> None: ...
+
+    def models(self) -> AsyncIterator[ModelInfo]:
+        """The models that can be batched; where the API does not say, known ones are marked and others left unknown."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSpec:
+    """One row of the registry: all that is known about a provider without talking to it.
+
+    `client` is `module:class`, imported only when a command talks to the provider: the SDKs take up to 1.5 s to import.
+    """
+
+    name: str
+    title: str
+    limits: Limits
+    default_model: str
+    default_model_as_of: str
+    wire: str
+    client: str
+    key_variables: tuple[str, ...]
+    base_url_variable: str
+    base_url: str
+    can_delete: bool
+    id_prefixes: tuple[str, ...]
+    has_live_counts: bool
