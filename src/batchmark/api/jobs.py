@@ -51,6 +51,11 @@ __all__ = [
 ]
 
 
+# How long `cancel` watches for the end before it answers "cancelling".
+_SETTLE_S = 4.0
+_SETTLE_EVERY_S = 0.5
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobReport:
     """Where a job of ours stands: its record, the batches of its shards as last seen, and its totals once it has ended."""
@@ -332,13 +337,22 @@ async def copy_foreign(workspace: Workspace, spec: ProviderSpec, snapshot: Snaps
 
 
 async def cancel(workspace: Workspace, spec: ProviderSpec, id_: str, tell: Listener) -> JobReport | Snapshot:
-    """Ask the provider to stop a job of ours or any batch on the account. Finished requests are kept and can be fetched."""
+    """Ask the provider to stop a job of ours or any batch on the account. Finished requests are kept and can be fetched.
+
+    Cancelling takes from seconds to ten minutes; a quick end is waited for, so that the answer is the last word where it can be.
+    """
     job = find_job(workspace, spec, id_)
+    loop = asyncio.get_running_loop()
+    settled_at = loop.time() + _SETTLE_S
     async with workspace.account(spec) as account:
         if job is None:
             ref = BatchRef(spec.name, id_)
             await account.provider.cancel(ref)
-            return await account.provider.get(ref)
+            snapshot = await account.provider.get(ref)
+            while not snapshot.state.terminal and loop.time() < settled_at:
+                await asyncio.sleep(_SETTLE_EVERY_S)
+                snapshot = await account.provider.get(ref)
+            return snapshot
         await refresh(account, job, tell)
         report = report_job(workspace, job.id)
         running = [batch for batch in report.batches if not State(batch.state).terminal]
@@ -351,7 +365,14 @@ async def cancel(workspace: Workspace, spec: ProviderSpec, id_: str, tell: Liste
             if State(batch.state) is not State.CANCELLING:
                 await account.provider.cancel(BatchRef(spec.name, batch.id))
         await refresh(account, job, tell)
+        while _unsettled(workspace, job.id) and loop.time() < settled_at:
+            await asyncio.sleep(_SETTLE_EVERY_S)
+            await refresh(account, job, tell)
     return report_job(workspace, job.id)
+
+
+def _unsettled(workspace: Workspace, job_id: str) -> bool:
+    return any(not State(batch.state).terminal for batch in report_job(workspace, job_id).batches)
 
 
 async def delete(workspace: Workspace, spec: ProviderSpec, id_: str) -> list[str]:

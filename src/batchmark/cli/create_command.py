@@ -69,9 +69,9 @@ def create(
                 shutil.copyfileobj(answers, copy, 1 << 20)
         if json:
             out.document({"run": run.id, "emulated": run.emulated, "jobs": [job_document(each) for each in reports]})
-        elif wait:
+        elif wait and not _refused(reports):
             _print_summary(out, reports, output)
-        else:
+        elif not wait:
             _print_submitted(out, name, reports, workspace.emulate)
     return _exit_code(reports) if wait else 0
 
@@ -161,10 +161,14 @@ def _print_summary(out: Output, reports: list[JobReport], output: Path | None) -
             out.line(f"answers: {where}")
 
 
+def _refused(reports: list[JobReport]) -> bool:
+    """Whether the provider took none of the batches."""
+    return all(batch.state == "failed" for report in reports for batch in report.batches)
+
+
 def _exit_code(reports: list[JobReport]) -> int:
-    batches = [batch for report in reports for batch in report.batches]
-    refused = not batches or all(batch.state == "failed" for batch in batches)
-    if refused:
-        problem = next((report.job.problem for report in reports if report.job.problem), "the provider refused")
-        raise Refused(f"{reports[0].job.provider} failed the batch: {problem}")
+    if _refused(reports):
+        job, batches = reports[0].job, reports[0].batches
+        problem = job.problem or "no reason was given"
+        raise Refused(f"{job.provider} failed the batch {batches[0].id}: {problem}" if batches else problem)
     return 0 if all(report.totals is not None and report.totals.failed == 0 for report in reports) else 1

@@ -10,9 +10,8 @@ import sys
 import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 
 from batchmark import __version__
@@ -22,6 +21,9 @@ from batchmark.errors import BadInput, BatchmarkError
 from batchmark.providers.registry import BUILT_IN, find
 
 __all__ = ["app", "main"]
+
+# The base of all usage errors. Newer releases of typer carry click inside, so it is reached by typer's own public name.
+_ClickException: Any = typer.BadParameter.__mro__[2]
 
 EPILOG = """Exit codes: 0 done; 1 done, but some requests have no usable answer; 2 bad usage or input; 3 configuration or credentials;
 4 the provider refused; 5 a submission is ambiguous and needs a look; 6 unreachable, or this machine is in the way; 130 interrupted."""
@@ -82,14 +84,9 @@ def run(argv: list[str]) -> int:
     except BatchmarkError as error:
         print_error(error)
         return error.exit_code
-    except click.exceptions.NoArgsIsHelpError as error:
-        sys.stderr.write(error.format_message() + "\n")
-        return 2
-    except click.ClickException as error:
-        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "batchmark"
-        print_error(BadInput(error.format_message().rstrip("."), hint=f"see: {where} --help"))
-        return 2
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except _ClickException as error:
+        return _usage(error)
+    except (typer.Abort, KeyboardInterrupt):
         sys.stderr.write("interrupted: state is safe\n")
         return 130
     except BrokenPipeError:
@@ -98,6 +95,17 @@ def run(argv: list[str]) -> int:
         return 0
     except Exception:  # noqa: BLE001  whatever is left is a bug of ours, and no user should have to read its trace
         return _bug()
+
+
+def _usage(error: Any) -> int:
+    """Say what was wrong with the words of the call; a group named alone shows its help instead."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        sys.stderr.write(error.format_message() + "\n")
+        return 2
+    context = getattr(error, "ctx", None)
+    where = context.command_path if context is not None else "batchmark"
+    print_error(BadInput(error.format_message().strip().rstrip("."), hint=f"see: {where} --help"))
+    return 2
 
 
 def _know_plugins(argv: list[str]) -> None:

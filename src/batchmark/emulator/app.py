@@ -190,5 +190,3 @@ def _route(dialect: Dialect, call: Call) -> tuple[Route | None, bool]:
 
 def _whole(text: str | None, default: int) -> int:
     return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 16 else default
-
-

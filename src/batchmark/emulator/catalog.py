@@ -98,7 +98,9 @@ OPENAI: tuple[Model, ...] = (
     _vectors("text-embedding-3-small", "2024-01-22", 1536),
     _vectors("text-embedding-3-large", "2024-01-22", 3072),
     _vectors("text-embedding-ada-002", "2022-12-16", 1536),
-    Model(name="gpt-3.5-turbo-instruct", dated="gpt-3.5-turbo-instruct", title="", released="2023-08-24", context=4_096),
+    Model(
+        name="gpt-3.5-turbo-instruct", dated="gpt-3.5-turbo-instruct", title="", released="2023-08-24", context=4_096
+    ),
     Model(name="whisper-1", dated="whisper-1", title="", released="2023-02-27", kind="other", batch=False),
     Model(name="tts-1", dated="tts-1", title="", released="2023-04-19", kind="other", batch=False),
 )

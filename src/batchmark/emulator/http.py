@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import IO, Any, Literal, Protocol
+from typing import IO, Any, Protocol
 
 import msgspec
 
@@ -31,7 +31,10 @@ MEMORY_LIMIT = 32_000_000
 
 
 class Body(Enum):
-    """Where a request's body goes: memory for small ones, a file on disk, or a file for each part of a form."""
+    """Where a request's body goes: memory for small ones, a file on disk, or a file for each part of a form.
+
+    What comes to a FORM route and is no form goes to disk.
+    """
 
     MEMORY = "memory"
     DISK = "disk"
@@ -112,7 +115,9 @@ class Route:
 class Dialect(Protocol):
     """One provider's protocol on one path prefix."""
 
-    name: Literal["openai", "anthropic", "gemini"]
+    @property
+    def name(self) -> str: ...
+
     prefix: str
     routes: list[Route]
 
@@ -138,7 +143,9 @@ def json_answer(value: object, *, status: int = 200, headers: dict[str, str] | N
     return Answer(status=status, body=msgspec.json.encode(value), headers=headers or {})
 
 
-def pretty_answer(value: object, *, status: int = 200, end: bytes = b"", headers: dict[str, str] | None = None) -> Answer:
+def pretty_answer(
+    value: object, *, status: int = 200, end: bytes = b"", headers: dict[str, str] | None = None
+) -> Answer:
     """JSON in two-space indentation, as OpenAI and Google send it."""
     text = msgspec.json.format(msgspec.json.encode(value), indent=2)
     return Answer(status=status, body=text + end, headers=headers or {})

@@ -30,7 +30,7 @@ class Intake(Protocol):
 def open_intake(kind: Body, *, limit: int, folder: Path | None, content_type: str) -> Intake:
     if folder is None:
         return _Memory(limit)
-    if kind is Body.FORM and (content_type.startswith("multipart/") or strict):
+    if kind is Body.FORM and content_type.lower().startswith("multipart/"):
         return _Form(limit, folder, content_type)
     return _Disk(limit, folder)
 
@@ -94,10 +94,10 @@ class _Form:
         self._ended = False
         self._trouble: str | None = None
         self._parser: MultipartParser | None = None
-        kind, options = parse_options_header(content_type)
+        _, options = parse_options_header(content_type)
         boundary = options.get(b"boundary")
-        if not kind.startswith(b"multipart/") or not boundary:
-            self._trouble = "the body is no multipart form"
+        if not boundary:
+            self._trouble = "the boundary is missing"
             return
         try:
             self._parser = MultipartParser(

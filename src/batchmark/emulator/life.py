@@ -108,9 +108,7 @@ def standing(facts: Facts, now: int) -> Standing:
     else:
         due = begun + ns(plan.run_s)
         if facts.answered_at is None or now < max(due, facts.answered_at):
-            return Standing(
-                phase=Phase.RUNNING, held=now >= due, validated_at=validated, begun_at=begun
-            )
+            return Standing(phase=Phase.RUNNING, held=now >= due, validated_at=validated, begun_at=begun)
         finalizing = max(due, facts.answered_at)
         end_due = finalizing + ns(plan.finalize_s)
         last = Phase.SUCCEEDED

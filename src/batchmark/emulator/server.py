@@ -55,9 +55,7 @@ class Emulator:
         if options.profile not in PROFILES:
             raise EmulatorError(f"no emulator profile is called {options.profile!r}: choose {' or '.join(PROFILES)}")
         if options.answers not in ("auto", "smollm2", "synthetic"):
-            raise EmulatorError(
-                f"no answer source is called {options.answers!r}: choose auto, smollm2 or synthetic"
-            )
+            raise EmulatorError(f"no answer source is called {options.answers!r}: choose auto, smollm2 or synthetic")
         if not 0 < options.time_scale <= 1_000_000:
             raise EmulatorError(f"the time scale must be above 0 and at most 1000000, not {options.time_scale}")
         if not 0 <= options.port <= 65_535:
@@ -266,7 +264,8 @@ def _is_loopback(host: str) -> bool:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Named TCP: asyncio switches Nagle's algorithm off only for such, and answers would take 40 ms longer.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))

@@ -140,9 +140,7 @@ class Works:
                         self._changed.wait(wait_s)
 
     def _until_next(self) -> float:
-        row = self.world.store.one(
-            "SELECT min(due_at) AS due FROM batches WHERE step <> 'done' AND owner IS NULL"
-        )
+        row = self.world.store.one("SELECT min(due_at) AS due FROM batches WHERE step <> 'done' AND owner IS NULL")
         if row is None or row["due"] is None:
             return _TICK_S
         left = self.world.clock().real_seconds_until(row["due"], time.time_ns())

@@ -159,7 +159,7 @@ class World:
         source.replace(home)
         made = self.now() if created_at is None else created_at
         self.store.run(
-            "INSERT INTO files (id, dialect, name, purpose, mime, bytes, sha256, created_at, expires_at, path)"
+            "INSERT OR REPLACE INTO files (id, dialect, name, purpose, mime, bytes, sha256, created_at, expires_at, path)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (id, dialect, name, purpose, mime, size, digest, made, expires_at, home.name),
         )

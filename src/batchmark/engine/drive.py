@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,10 +88,9 @@ async def drive(account: Account, jobs: Sequence[JobRecord], tell: Listener) -> 
 
     Raises BadCredentials and Retryable as they come: what is under way at the provider goes on, and driving again takes it up.
     """
-    try:
+    # a refusal is recorded as the problem of its job, which ends with the others below
+    with suppress(Refused):
         await send(account, jobs, tell)
-    except Refused as error:
-        tell(Trouble(None, error.message))
     began = time.monotonic()
     poller = Poller(account.provider, account.ledger)
     ended: dict[str, Totals | None] = {}

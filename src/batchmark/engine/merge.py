@@ -1,7 +1,7 @@
 """Raw result files -> answers in the order of the user's rows.
 
-Shard by shard: note where each row's line lies, then write the shard's rows in order, decoding each line once. Memory is 16 bytes per
-row of one shard. The join is by our wire id, whose number is the row in the shard; order and counts of the provider are never trusted.
+Shard by shard: note where each row's line lies, then write the shard's rows in order, decoding each answer once. Memory is 8 bytes
+per row of one shard. The join is by our wire id, whose number is the row in the shard; order and counts of the provider are never trusted.
 """
 
 from __future__ import annotations
@@ -105,12 +105,12 @@ def _merge_shard(
             else:
                 raw = raws[place >> _FILE_SHIFT]
                 raw.seek(place & ((1 << _FILE_SHIFT) - 1))
-                result = wire.decode(raw.readline())
+                result = _decode(wire, raw.readline())
             cost = None
             if result.usage is not None:
                 totals.usage += result.usage
                 if price is not None:
-                    cost = cost_usd(price, result.usage)
+                    cost = round(cost_usd(price, result.usage), 12)
                     totals.cost_usd = (totals.cost_usd or 0.0) + cost
             totals.count(result.outcome, result.error)
             out.write(
@@ -157,6 +157,16 @@ def _answer(
     )
 
 
+def _decode(wire: Wire, line: bytes) -> Result:
+    """A line that names its row but cannot be read is that row's failure, not the run's."""
+    try:
+        return wire.decode(line)
+    except ValueError as error:
+        return Result(
+            "", Outcome.ERRORED, error=Failure("unreadable_answer", f"the result line cannot be read: {error}", False)
+        )
+
+
 def _index(raws: list[BinaryIO], wire: Wire, shard: ShardRecord) -> _Places:
     places = _Places(array("q", [_NOWHERE]) * shard.rows)
     for number, raw in enumerate(raws):
@@ -166,7 +176,7 @@ def _index(raws: list[BinaryIO], wire: Wire, shard: ShardRecord) -> _Places:
             if line.isspace():
                 continue
             try:
-                found = parse_wire_id(wire.decode(line).wire_id)
+                found = parse_wire_id(wire.wire_id_of(line))
             except ValueError:
                 places.unreadable += 1
                 continue

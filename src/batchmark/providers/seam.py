@@ -33,6 +33,10 @@ class Wire(Protocol):
         """One request as it stands in the shard file. Raises Unsupported naming what cannot be honoured."""
         ...
 
+    def wire_id_of(self, line: bytes) -> str:
+        """The wire id of an answer line, without decoding the rest. Raises ValueError where the bytes are not one."""
+        ...
+
     def decode(self, line: bytes) -> Result:
         """One answer line. Raises ValueError where the bytes are not one."""
         ...

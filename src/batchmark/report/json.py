@@ -4,7 +4,7 @@ The object's `schema` is `batchmark.comparison/1`. Names carry their units (`_s`
 ISO 8601 in UTC; a target is `provider:model`; null stands for what is not known, never 0.
 
 - `run_id, title, created_at, version, emulated, answered_by, workload, rows, rounds, caveats, conclusion`: the report itself
-- `targets[]`: `target, jobs, states{state: n}`, then `requests`, `result_lines`, `usage`, `cost_usd`, `price_note`, `errors[]` over
+- `targets[]`: `target, jobs, rows` (given to all its jobs, those that are not over included), `states{state: n}`, then `requests`, `result_lines`, `usage`, `cost_usd`, `price_note`, `errors[]` over
   all its jobs, `cost_per_1000_succeeded_usd`, and as spreads `turnaround_s, completion_s, requests_per_s, output_tokens_per_s`, each
   `{n, low, high, median, values[], without}`: `median` is null below six values, `without` counts jobs that gave none
 - `jobs[]`: `id, target, round, rows, emulated, state, problem, created_at, ended_at` (our clock), the durations and rates of the one
@@ -22,6 +22,7 @@ from batchmark.compare.measures import BatchFacts, JobMeasures, Spread, TargetSu
 from batchmark.domain.totals import Totals
 from batchmark.report.content import Report, SampleRow
 from batchmark.report.statements import conclusion
+from batchmark.report.table import requests_of
 
 __all__ = ["SCHEMA", "render_json", "to_dict"]
 
@@ -48,16 +49,17 @@ def to_dict(report: Report) -> dict[str, Any]:
         "rounds": report.rounds,
         "caveats": list(report.caveats),
         "conclusion": conclusion(report),
-        "targets": [_target(each) for each in report.summaries],
+        "targets": [_target(each, requests_of(report, each)) for each in report.summaries],
         "jobs": [_job(each) for each in report.jobs],
         "samples": [_sample(each) for each in report.samples],
     }
 
 
-def _target(summary: TargetSummary) -> dict[str, Any]:
+def _target(summary: TargetSummary, rows: int) -> dict[str, Any]:
     return {
         "target": str(summary.target),
         "jobs": summary.jobs,
+        "rows": rows,
         "states": dict(summary.states),
         **_totals(summary.totals),
         "cost_usd": summary.cost_usd,

@@ -42,8 +42,8 @@ METHOD: tuple[tuple[str, str], ...] = (
     ),
     (
         "Success",
-        "Succeeded requests over submitted ones. Requests that errored, expired, were cancelled or came back without a line stay in "
-        "the denominator.",
+        "Succeeded requests over submitted ones. Requests that errored, expired or were cancelled, that are missing (the batch ended "
+        "without a line for them) or that have no result yet stay in the denominator.",
     ),
     (
         "Expected answers",
@@ -64,7 +64,9 @@ def emulation_notice(report: Report) -> str | None:
     if not marked and not report.emulated:
         return None
     answers = f"The answers were produced by {report.answered_by}" if report.answered_by else "The answers are made up"
-    figures = "the durations by the emulator's clock, and the costs are what these tokens would cost; nothing was billed."
+    figures = (
+        "the durations by the emulator's clock, and the costs are what these tokens would cost; nothing was billed."
+    )
     if all(each.job.emulated for each in report.jobs):
         return f"No provider was asked. {answers}, {figures}"
     names = ", ".join(str(summary.target) for summary in report.summaries if summary.target in marked)

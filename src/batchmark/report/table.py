@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from batchmark.compare.measures import JobMeasures, Spread, TargetSummary, spread
 from batchmark.domain.lifecycle import State
@@ -12,7 +12,7 @@ from batchmark.domain.target import Target
 from batchmark.report.content import Report
 from batchmark.report.words import count, duration, money, plural, rate, share, spread_text, state_words
 
-__all__ = ["Group", "Line", "comparison", "emulated_targets", "matches_expected"]
+__all__ = ["Group", "Line", "comparison", "emulated_targets", "matches_expected", "requests_of"]
 
 _Pick = Callable[[JobMeasures], float | None]
 _TOO_SHORT = "too short for a rate"
@@ -52,6 +52,12 @@ def matches_expected(report: Report, target: Target) -> tuple[int, int]:
     return sum(cell.matches is True for cell in cells), len(cells)
 
 
+def requests_of(report: Report, summary: TargetSummary) -> int:
+    """How many requests a target was given. Jobs that are not over have rows but no totals yet, and stay in the denominator."""
+    rows = sum(each.job.rows for each in report.jobs if each.job.target == summary.target)
+    return max(rows, summary.totals.submitted)
+
+
 def comparison(report: Report) -> tuple[Group, ...]:
     """Every group of lines that has something to say about at least one target."""
     jobs = {
@@ -59,7 +65,7 @@ def comparison(report: Report) -> tuple[Group, ...]:
         for summary in report.summaries
     }
     groups = (
-        Group(title="Outcome", lines=_outcome_lines(report.summaries)),
+        Group(title="Outcome", lines=_outcome_lines(report)),
         Group(title="Time", lines=_time_lines(report.summaries, jobs)),
         Group(title="Throughput", lines=_throughput_lines(report.summaries, jobs)),
         Group(title="Tokens and cost", lines=_cost_lines(report.summaries)),
@@ -68,46 +74,51 @@ def comparison(report: Report) -> tuple[Group, ...]:
     return tuple(group for group in groups if group.lines)
 
 
-def _outcome_lines(summaries: Sequence[TargetSummary]) -> tuple[Line, ...]:
+def _outcome_lines(report: Report) -> tuple[Line, ...]:
+    summaries = report.summaries
+    given = [requests_of(report, each) for each in summaries]
     lines = [
         _line("Jobs", None, [_jobs_text(each) for each in summaries]),
-        _line("Requests", "submitted", [count(each.totals.submitted) for each in summaries]),
-        _line("Succeeded", "of submitted", [share(each.totals.succeeded, each.totals.submitted) for each in summaries]),
+        _line("Requests", None, [count(n) for n in given]),
+        _line(
+            "Succeeded",
+            None,
+            [share(each.totals.succeeded, n) for each, n in zip(summaries, given, strict=True)],
+        ),
     ]
-    for label, note, name in (
-        ("Errored", None, "errored"),
-        ("Expired", None, "expired"),
-        ("Cancelled", None, "cancelled"),
-        ("Missing", "ended without a line", "missing"),
-        ("Repeated lines", "in the results", "duplicates"),
-        ("Foreign lines", "in the results", "unknown"),
-        ("Unreadable lines", "in the results", "unreadable"),
+    for label, name in (
+        ("Errored", "errored"),
+        ("Expired", "expired"),
+        ("Cancelled", "cancelled"),
+        ("Missing", "missing"),
     ):
-        values: list[int] = [getattr(each.totals, name) for each in summaries]
-        if any(values):
-            lines.append(_line(label, note, [count(value) for value in values]))
+        lines.extend(_count_line(label, [getattr(each.totals, name) for each in summaries]))
+    pending = [n - each.totals.submitted for each, n in zip(summaries, given, strict=True)]
+    lines.extend(_count_line("No result yet", pending))
+    for label, name in (
+        ("Repeated lines", "duplicates"),
+        ("Lines not ours", "unknown"),
+        ("Unreadable lines", "unreadable"),
+    ):
+        lines.extend(_count_line(label, [getattr(each.totals, name) for each in summaries]))
     return tuple(lines)
 
 
+def _count_line(label: str, values: Sequence[int]) -> list[Line]:
+    """A line for something that went wrong, where it did for anyone."""
+    return [_line(label, None, [count(value) for value in values])] if any(values) else []
+
+
 def _jobs_text(summary: TargetSummary) -> str:
-    states = ", ".join(f"{n} {state_words(state)}" for state, n in summary.states.items())
-    if len(summary.states) == 1:
-        states = state_words(next(iter(summary.states)))
-    return f"{summary.jobs}, {states}" if states else str(summary.jobs)
+    return ", ".join(f"{n} {state_words(state)}" for state, n in summary.states.items()) or "0"
 
 
-def _time_lines(
-    summaries: Sequence[TargetSummary], jobs: dict[Target, list[JobMeasures]]
-) -> tuple[Line, ...]:
-    def parts(label: str, pick: _Pick) -> list[Line]:
+def _time_lines(summaries: Sequence[TargetSummary], jobs: dict[Target, list[JobMeasures]]) -> tuple[Line, ...]:
+    def part(label: str, pick: _Pick) -> list[Line]:
         spreads = [spread([pick(each) for each in jobs[summary.target]]) for summary in summaries]
         if not any(each.n for each in spreads):
             return []
-        cells = [
-            _spread_cell(figures, duration, jobs[summary.target], pick, _NOT_TOLD)
-            for summary, figures in zip(summaries, spreads, strict=True)
-        ]
-        return [_line(label, "provider's clock", cells)]
+        return [_line(label, None, [_part_text(each) for each in spreads])]
 
     def turnaround(each: JobMeasures) -> float | None:
         return each.turnaround_s
@@ -121,9 +132,9 @@ def _time_lines(
             "provider's clock",
             [_spread_cell(each.turnaround_s, duration, jobs[each.target], turnaround, _NOT_TOLD) for each in summaries],
         ),
-        *parts("of which queue", lambda each: each.queue_s),
-        *parts("of which run", lambda each: each.run_s),
-        *parts("of which finalize", lambda each: each.finalize_s),
+        *part("of which queue", lambda each: each.queue_s),
+        *part("of which run", lambda each: each.run_s),
+        *part("of which finalize", lambda each: each.finalize_s),
         _line(
             "Time-to-completion",
             "our clock",
@@ -135,9 +146,12 @@ def _time_lines(
     )
 
 
-def _throughput_lines(
-    summaries: Sequence[TargetSummary], jobs: dict[Target, list[JobMeasures]]
-) -> tuple[Line, ...]:
+def _part_text(figures: Spread) -> str:
+    """A part of the turnaround. Why jobs have none is said beside the turnaround, so here n is enough."""
+    return spread_text(replace(figures, without=0), duration) if figures.n else "not told"
+
+
+def _throughput_lines(summaries: Sequence[TargetSummary], jobs: dict[Target, list[JobMeasures]]) -> tuple[Line, ...]:
     def requests(each: JobMeasures) -> float | None:
         return each.requests_per_s
 
@@ -147,12 +161,12 @@ def _throughput_lines(
     return (
         _line(
             "Requests",
-            "per second of turnaround",
+            "per second",
             [_spread_cell(each.requests_per_s, rate, jobs[each.target], requests, _TOO_SHORT) for each in summaries],
         ),
         _line(
             "Output tokens",
-            "per second of turnaround",
+            "per second",
             [_spread_cell(each.output_tokens_per_s, rate, jobs[each.target], tokens, _TOO_SHORT) for each in summaries],
         ),
     )
@@ -189,7 +203,9 @@ def _cost_lines(summaries: Sequence[TargetSummary]) -> tuple[Line, ...]:
                 for each in used
             ],
         ),
-        _line("Output tokens", None, [tokens(each.output_tokens, (each.reasoning_tokens, "reasoning")) for each in used]),
+        _line(
+            "Output tokens", None, [tokens(each.output_tokens, (each.reasoning_tokens, "reasoning")) for each in used]
+        ),
         _line("Cost", "batch price", [money(each.cost_usd) for each in summaries]),
         _line("Cost per 1,000", "succeeded requests", [money(each.cost_per_1000_usd) for each in summaries]),
     ]

@@ -70,9 +70,7 @@ def open_answers(name: str, *, home: Path) -> AnswerSource:
         if smollm2.is_installed(home):
             return smollm2.Smollm2(home)
         if name == "smollm2":
-            raise ValueError(
-                f"the model smollm2 is not installed under {home}: run `batchmark emulator install-model`"
-            )
+            raise ValueError(f"the model smollm2 is not installed under {home}: run `batchmark emulator install-model`")
     from batchmark.emulator.answers.synthetic import Synthetic
 
     return Synthetic()

@@ -15,18 +15,17 @@ from batchmark.emulator.answers import AnswersClosed, Ask, Reply
 
 __all__ = ["Synthetic", "count_tokens"]
 
-_WORDS = (
+_PROSE = (
     "the batch was read in order and each row kept its own name so that a later reader could find it again "
     "while the queue moved on at its own pace and nothing was lost between one step and the next because every "
     "answer went to disk before the next began which made the work slow at first but plain to follow and easy to "
     "resume after a break whenever the lights went out or the line fell silent for an hour and a clerk came back"
-).split()
+)
+_WORDS = _PROSE.split()
 _SHORTEST, _LONGEST = 4, 40
 # Every text is a slice of this ring, joined beforehand: one slice a reply costs less than a hundred joins.
 _RING = _WORDS * 2
-_SLICES = [
-    [" ".join(_RING[start : start + length]) for length in range(_LONGEST + 1)] for start in range(len(_WORDS))
-]
+_SLICES = [[" ".join(_RING[start : start + length]) for length in range(_LONGEST + 1)] for start in range(len(_WORDS))]
 
 
 def count_tokens(text: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -35,7 +35,7 @@ _decode_item = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 class Anthropic:
     """The dialect: its routes, its refusals, its headers."""
 
-    name: Literal["anthropic"] = "anthropic"
+    name = "anthropic"
     prefix = "/anthropic"
 
     def __init__(self, service: Service) -> None:

@@ -34,7 +34,12 @@ class AnthropicBook:
         return Checked(total=batch.total, model=batch.model)
 
     def read(self, batch: Batch, line: bytes) -> Row:
-        item = msgspec.json.decode(line)
+        try:
+            item = msgspec.json.decode(line)
+        except RecursionError:  # nested deeper than any reader follows; the envelope alone was readable
+            envelope = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+            name = msgspec.json.decode(envelope["custom_id"])
+            return Row(id=name, body={}, refusal=_invalid("params: nested too deeply"))
         params: dict[str, Any] = item["params"]
         error = refusal(params, version=batch.spec["version"], batched=True)
         ask: Ask | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -42,7 +42,7 @@ _STATE = {
 class Gemini:
     """The dialect: its routes, its refusals, its headers."""
 
-    name: Literal["gemini"] = "gemini"
+    name = "gemini"
     prefix = "/gemini"
 
     def __init__(self, service: Service) -> None:
@@ -58,9 +58,15 @@ class Gemini:
             _route("files.download", "GET", "(?:/download)?/{v}/files/{id}:download", files.download),
             _route("files.get", "GET", "/{v}/files/{id}", files.get),
             _route("files.delete", "DELETE", "/{v}/files/{id}", files.delete),
-            _route("batches.create", "POST", f"/{{v}}/models/{{id}}:{GENERATE}", self._generate, limit=MAX_INLINE_BYTES),
             _route(
-                "batches.create_embeddings", "POST", f"/{{v}}/models/{{id}}:{EMBED}", self._embed, limit=MAX_INLINE_BYTES
+                "batches.create", "POST", f"/{{v}}/models/{{id}}:{GENERATE}", self._generate, limit=MAX_INLINE_BYTES
+            ),
+            _route(
+                "batches.create_embeddings",
+                "POST",
+                f"/{{v}}/models/{{id}}:{EMBED}",
+                self._embed,
+                limit=MAX_INLINE_BYTES,
             ),
             _route("models.count_tokens", "POST", "/{v}/models/{id}:countTokens", self._count, limit=MAX_INLINE_BYTES),
             _route("batches.list", "GET", "/{v}/batches", self._list),
@@ -117,9 +123,7 @@ class Gemini:
     def _create(self, call: Call, method: str) -> Answer:
         model = self._model(call, method)
         if call.too_large:
-            raise refused(
-                400, "INVALID_ARGUMENT", f"Request payload size exceeds the limit: {MAX_INLINE_BYTES} bytes."
-            )
+            raise refused(400, "INVALID_ARGUMENT", f"Request payload size exceeds the limit: {MAX_INLINE_BYTES} bytes.")
         body = decode_object(call.body)
         batch = None if body is None else body.get("batch")
         if body is None or not isinstance(batch, dict):
@@ -366,5 +370,3 @@ def _model_view(model: Model) -> dict[str, Any]:
         "outputTokenLimit": 1 if model.kind == "embedding" else model.output,
         "supportedGenerationMethods": _methods(model),
     }
-
-

@@ -257,9 +257,7 @@ def _ask(model: str, request: dict[str, Any]) -> Ask:
         text = _encode(_lowered(schema)).decode()
     elif field(config, "responseMimeType") == "application/json":
         text = '{"type":"object"}'
-    return Ask(
-        model=model, messages=texts_of(request), max_tokens=field(config, "maxOutputTokens"), json_schema=text
-    )
+    return Ask(model=model, messages=texts_of(request), max_tokens=field(config, "maxOutputTokens"), json_schema=text)
 
 
 def _lowered(schema: object) -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date
-from typing import Any, Literal
+from typing import Any
 
 from batchmark.emulator import ids
 from batchmark.emulator.catalog import OPENAI, find
@@ -41,7 +41,7 @@ _STATUS = {
 class OpenAI:
     """The dialect: its routes, its refusals, its headers."""
 
-    name: Literal["openai"] = "openai"
+    name = "openai"
     prefix = "/openai/v1"
 
     def __init__(self, service: Service) -> None:
@@ -49,7 +49,9 @@ class OpenAI:
         self._world = service.world
         self.book = OpenAIBook(service.world)
         self.routes = [
-            _route("files.create", "POST", "/files", self._create_file, body=Body.FORM, limit=MAX_FILE_BYTES + (1 << 20)),
+            _route(
+                "files.create", "POST", "/files", self._create_file, body=Body.FORM, limit=MAX_FILE_BYTES + (1 << 20)
+            ),
             _route("files.list", "GET", "/files", self._list_files),
             _route("files.retrieve", "GET", "/files/{id}", self._retrieve_file),
             _route("files.delete", "DELETE", "/files/{id}", self._delete_file),
@@ -98,8 +100,9 @@ class OpenAI:
     # Files
 
     def _create_file(self, call: Call) -> Answer:
-        if call.malformed is not None:
-            raise _refused(f"Could not parse multipart form: {call.malformed}.")
+        if call.malformed is not None or call.body_path is not None:
+            trouble = call.malformed or "the content type is not multipart/form-data"
+            raise _refused(f"Could not parse multipart form: {trouble}.")
         if call.too_large:
             raise _refused("File is too large.", status=413)
         form: dict[str, Part] = {part.name: part for part in call.parts}
@@ -113,9 +116,7 @@ class OpenAI:
             listed = ", ".join(f"'{name}'" for name in _PURPOSES)
             raise _refused(f"'{use[:60]}' is not one of [{listed}] - 'purpose'", param="purpose", code="invalid_value")
         if use == "batch" and file.size > MAX_BATCH_FILE_BYTES:
-            message = (
-                f"File is too large: a batch input file may have {MAX_BATCH_FILE_BYTES} bytes, this one has {file.size}."
-            )
+            message = f"File is too large: a batch input file may have {MAX_BATCH_FILE_BYTES} bytes, this one has {file.size}."
             raise _refused(message, status=413, param="file")
         now = self._world.now()
         expires = now + _KEEP_S * SECOND if use == "batch" else None

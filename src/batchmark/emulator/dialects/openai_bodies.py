@@ -170,9 +170,13 @@ def _sampling_refusal(body: dict[str, Any], model: Model, *, chat: bool) -> dict
         if isinstance(value, bool) or not isinstance(value, int | float):
             return _no(f"Invalid type for '{name}': expected a decimal.", param=name, code="invalid_type")
         if not low <= value <= high:
-            which, code = ("below minimum", "decimal_below_min_value") if value < low else (
-                "above maximum",
-                "decimal_above_max_value",
+            which, code = (
+                ("below minimum", "decimal_below_min_value")
+                if value < low
+                else (
+                    "above maximum",
+                    "decimal_above_max_value",
+                )
             )
             return _no(f"Invalid '{name}': decimal {which} value.", param=name, code=code)
         if model.default_sampling and value != 1:
@@ -199,11 +203,10 @@ def _sampling_refusal(body: dict[str, Any], model: Model, *, chat: bool) -> dict
 
 
 def _embedding_refusal(value: object, body: dict[str, Any], model: Model) -> dict[str, Any] | None:
-    items = [value] if isinstance(value, str) else value
-    if isinstance(items, list) and items and all(_is_int(item) for item in items):
+    items: list[Any] = value if isinstance(value, list) else [value]
+    if items and all(_is_int(item) for item in items):
         items = [items]
-    usable = isinstance(items, list) and 0 < len(items) <= _MAX_EMBEDDINGS
-    if not usable or not all(isinstance(item, str | list) and item for item in items if isinstance(items, list)):
+    if not 0 < len(items) <= _MAX_EMBEDDINGS or not all(isinstance(item, str | list) and item for item in items):
         return _no("'$.input' is invalid. Please check the API reference.", param=None, code=None)
     wanted = body.get("dimensions")
     if wanted is not None and (not _is_int(wanted) or not 1 <= wanted <= model.dimensions):

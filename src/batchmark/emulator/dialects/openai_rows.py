@@ -83,8 +83,7 @@ class OpenAIBook:
                 continue
             if line["url"] != batch.endpoint:
                 message = (
-                    f"The URL provided for this request does not match the batch endpoint. "
-                    f"Expected '{batch.endpoint}'."
+                    f"The URL provided for this request does not match the batch endpoint. Expected '{batch.endpoint}'."
                 )
                 bad("url_mismatch", message, line=number, param="url")
                 continue
@@ -265,5 +264,3 @@ def peek_model(path: Path) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, AttributeError):
         return ""
     return model if isinstance(model, str) else ""
-
-

@@ -44,6 +44,7 @@ __all__ = [
     "snapshot",
     "split",
     "state",
+    "wire_id_of",
 ]
 
 FRAME = Frame(prefix=b'{"requests":[', separator=b",", suffix=b"]}")
@@ -228,9 +229,19 @@ class _Line(msgspec.Struct, frozen=True):
     result: _Result
 
 
+class _IdOnly(msgspec.Struct, frozen=True):
+    custom_id: str
+
+
 _decode_line = msgspec.json.Decoder(_Line).decode
+_decode_id = msgspec.json.Decoder(_IdOnly).decode
 # Anthropic's words for why it stopped, in the words common to all providers; others go through as they are.
 _FINISH = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
+
+
+def wire_id_of(line: bytes) -> str:
+    """The wire id of an answer line, without decoding the rest. Raises ValueError where the bytes are not such a line."""
+    return _decode_id(line).custom_id
 
 
 def decode(line: bytes) -> Result:

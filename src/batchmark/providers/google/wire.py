@@ -47,6 +47,7 @@ __all__ = [
     "snapshot",
     "split",
     "state",
+    "wire_id_of",
 ]
 
 FRAME = Frame()
@@ -291,17 +292,34 @@ class _Line(msgspec.Struct, frozen=True):
     message: str | None = None
 
 
+class _IdOnly(msgspec.Struct, frozen=True):
+    key: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
 _decode_line = msgspec.json.Decoder(_Line).decode
+_decode_id = msgspec.json.Decoder(_IdOnly).decode
 _FINISH = {"STOP": "stop", "MAX_TOKENS": "length"}
 _REFUSED = frozenset({"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR"})
+
+
+def wire_id_of(line: bytes) -> str:
+    """The wire id of an answer line, without decoding the rest. Raises ValueError where the bytes are not such a line."""
+    return _key(_decode_id(line))
+
+
+def _key(entry: _Line | _IdOnly) -> str:
+    """The key of a line from a file, or that in the metadata of an inline answer."""
+    key = entry.key if entry.key is not None else (entry.metadata or {}).get("key")
+    if not isinstance(key, str):
+        raise ValueError("the line has no key")
+    return key
 
 
 def decode(line: bytes) -> Result:
     """One line of an output file, or one element of the inline responses. Raises ValueError where the bytes are not one."""
     entry = _decode_line(line)
-    key = entry.key if entry.key is not None else (entry.metadata or {}).get("key")
-    if not isinstance(key, str):
-        raise ValueError("the line has no key")
+    key = _key(entry)
     if entry.response is not None:
         return _answer(key, entry.response)
     status = (
@@ -419,7 +437,8 @@ def split(raw: RawFile) -> Iterator[bytes]:
     output = (operation.metadata and operation.metadata.output) or operation.response or _Output()
     answers = output.inlined_responses or output.inlined_embed_content_responses or _InlineList()
     for item in answers.inlined_responses or ():
-        yield bytes(item)
+        # the service prints its JSON over many lines, and an answer must be one
+        yield msgspec.json.format(bytes(item), indent=-1)
 
 
 # batches

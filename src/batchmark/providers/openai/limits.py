@@ -7,7 +7,10 @@ from datetime import date
 from batchmark.domain.limits import Limits
 from batchmark.providers.seam import ProviderSpec
 
-__all__ = ["LIMITS", "SPEC"]
+__all__ = ["BATCH_FAMILIES", "LIMITS", "SPEC"]
+
+# Models of the batch endpoint /v1/embeddings: the guide names the endpoint, the price data has no batch price for them.
+BATCH_FAMILIES = ("text-embedding-",)
 
 LIMITS = Limits(
     max_rows=50_000,

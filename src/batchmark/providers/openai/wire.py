@@ -46,6 +46,7 @@ __all__ = [
     "snapshot",
     "split",
     "state",
+    "wire_id_of",
 ]
 
 FRAME = Frame()
@@ -315,8 +316,18 @@ class _LooseLine(msgspec.Struct, frozen=True):
     error: _Error | None = None
 
 
+class _IdOnly(msgspec.Struct, frozen=True):
+    custom_id: str
+
+
 _decode_line = msgspec.json.Decoder(_Line).decode
+_decode_id = msgspec.json.Decoder(_IdOnly).decode
 _decode_loose = msgspec.json.Decoder(_LooseLine).decode
+
+
+def wire_id_of(line: bytes) -> str:
+    """The wire id of an answer line, without decoding the rest. Raises ValueError where the bytes are not such a line."""
+    return _decode_id(line).custom_id
 
 
 def decode(line: bytes) -> Result:

@@ -1,0 +1,231 @@
+"""The work behind the service: slow answers, shared slots, work cut short and taken up again."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from batchmark.emulator.answers import AnswersClosed, Ask, Reply
+from batchmark.emulator.dialects.openai_rows import OpenAIBook
+from batchmark.emulator.life import Phase, standing
+from batchmark.emulator.works import Works
+from batchmark.emulator.world import Batch, World
+
+
+class Gated:
+    """A slow source: each answer needs a permit, and who asked is written down."""
+
+    name = "gated"
+
+    def __init__(self, slots: int = 2) -> None:
+        self.slots = slots
+        self.asked: list[Ask] = []
+        self.most_at_once = 0
+        self._at_once = 0
+        self._permits = 0
+        self._condition = threading.Condition()
+        self._closed = False
+
+    def allow(self, count: int) -> None:
+        with self._condition:
+            self._permits += count
+            self._condition.notify_all()
+
+    def answer(self, ask: Ask) -> Reply:
+        with self._condition:
+            self.asked.append(ask)
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
+            self._condition.notify_all()
+            while self._permits == 0 and not self._closed:
+                self._condition.wait()
+            self._at_once -= 1
+            if self._closed:
+                raise AnswersClosed
+            self._permits -= 1
+        if "fail" in ask.messages[0][1]:
+            raise RuntimeError("the model fell over")
+        return Reply(text=f"re: {ask.messages[0][1]}", finish="stop", input_tokens=2, output_tokens=3)
+
+    def tokens_per_s(self) -> float | None:
+        return 1.0
+
+    def close(self) -> None:
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+
+
+def until(condition: Callable[[], bool], *, seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        threading.Event().wait(0.005)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.close()
+
+
+def begin(world: World, source: Gated) -> Works:
+    works = Works(world, source, {"openai": OpenAIBook(world)})
+    works.start()
+    return works
+
+
+def new_batch(world: World, name: str, texts: list[str]) -> Batch:
+    path = world.incoming / name
+    with path.open("w") as out:
+        for number, text in enumerate(texts):
+            body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": text}]}
+            line = {"custom_id": f"{name}-{number}", "method": "POST", "url": "/v1/chat/completions", "body": body}
+            out.write(json.dumps(line) + "\n")
+    return world.add_batch(
+        id=name,
+        dialect="openai",
+        endpoint="/v1/chat/completions",
+        model="gpt-4o-mini",
+        seed=0,
+        profile="instant",
+        window_s=86_400,
+        spec={"input_file_id": "file-x", "metadata": None},
+        source=path,
+    )
+
+
+def phase(world: World, name: str) -> Phase:
+    batch = world.batch("openai", name)
+    assert batch is not None
+    return standing(batch.facts, world.now()).phase
+
+
+def answers(world: World, name: str) -> dict[str, str]:
+    batch = world.batch("openai", name)
+    assert batch is not None and batch.outcome is not None and batch.outcome.output_file is not None
+    stored = world.file("openai", batch.outcome.output_file)
+    assert stored is not None
+    lines = [json.loads(line) for line in stored.path.read_text().splitlines()]
+    return {line["custom_id"]: line["response"]["body"]["choices"][0]["message"]["content"] for line in lines}
+
+
+def test_a_batch_stays_running_until_its_last_answer_is_on_disk(world: World) -> None:
+    source = Gated()
+    works = begin(world, source)
+    new_batch(world, "a", ["x", "y", "z"])
+    until(lambda: len(source.asked) == 2)
+    source.allow(2)
+    until(lambda: len(source.asked) == 3)
+    assert phase(world, "a") is Phase.RUNNING
+    source.allow(1)
+    until(lambda: phase(world, "a") is Phase.SUCCEEDED)
+    assert answers(world, "a") == {"a-0": "re: x", "a-1": "re: y", "a-2": "re: z"}
+    works.stop()
+
+
+def test_batches_started_together_share_the_slots_fairly(world: World) -> None:
+    source = Gated(slots=4)
+    for name in ("a", "b", "c"):
+        new_batch(world, name, [f"{name}{number}" for number in range(40)])
+    works = begin(world, source)
+    until(lambda: len(works._benches.active()) == 3)
+    source.allow(60)
+    until(lambda: len(source.asked) == 64)
+    shares = Counter(ask.messages[0][1][0] for ask in source.asked[4:])
+    assert source.most_at_once == 4
+    assert max(shares.values()) - min(shares.values()) <= 6
+    source.allow(60)
+    until(lambda: all(phase(world, name) is Phase.SUCCEEDED for name in "abc"))
+    works.stop()
+
+
+def test_work_cut_short_goes_on_where_it_stopped(world: World) -> None:
+    first = Gated(slots=1)
+    works = begin(world, first)
+    new_batch(world, "a", ["x", "y", "z"])
+    first.allow(2)
+    until(lambda: len(first.asked) == 3)
+    assert works.stop()
+    second = Gated(slots=1)
+    second.allow(10)
+    works = begin(world, second)
+    until(lambda: phase(world, "a") is Phase.SUCCEEDED)
+    works.stop()
+    assert [ask.messages[0][1] for ask in second.asked] == ["z"]
+    assert answers(world, "a") == {"a-0": "re: x", "a-1": "re: y", "a-2": "re: z"}
+
+
+def test_an_answer_line_cut_by_a_crash_is_asked_again(world: World) -> None:
+    batch = new_batch(world, "a", ["x", "y"])
+    log = batch.input_path.with_name("answers.jsonl")
+    log.write_bytes(b'[0,{"text":"kept","finish":"stop","input_tokens":1,"output_tokens":1}]\n[1,{"text":"cu')
+    source = Gated()
+    source.allow(10)
+    works = begin(world, source)
+    until(lambda: phase(world, "a") is Phase.SUCCEEDED)
+    works.stop()
+    assert answers(world, "a") == {"a-0": "kept", "a-1": "re: y"}
+
+
+def test_cancelling_keeps_the_answers_that_were_there(world: World) -> None:
+    source = Gated(slots=1)
+    works = begin(world, source)
+    batch = new_batch(world, "a", ["x", "y", "z"])
+    source.allow(1)
+    until(lambda: len(source.asked) == 2)
+    world.request_cancel(batch, world.now())
+    works.nudge()
+    until(lambda: phase(world, "a") is Phase.CANCELLED)
+    assert answers(world, "a") == {"a-0": "re: x"}
+    works.stop()
+
+
+def test_a_row_that_the_source_fails_on_becomes_a_server_error(world: World) -> None:
+    source = Gated()
+    source.allow(10)
+    works = begin(world, source)
+    new_batch(world, "a", ["x", "please fail"])
+    until(lambda: phase(world, "a") is Phase.SUCCEEDED)
+    works.stop()
+    batch = world.batch("openai", "a")
+    assert batch is not None and batch.outcome is not None
+    assert (batch.outcome.succeeded, batch.outcome.errored) == (1, 1)
+
+
+def test_only_one_of_two_emulators_works_on_a_batch_and_a_dead_ones_work_is_taken_over(world: World) -> None:
+    one, two = Gated(slots=1), Gated(slots=1)
+    first = begin(world, one)
+    new_batch(world, "a", ["x", "y"])
+    until(lambda: len(one.asked) == 1)
+    second = begin(world, two)
+    new_batch(world, "b", ["q"])
+    two.allow(5)
+    one.allow(1)
+    until(lambda: len(one.asked) >= 2)
+    assert "x" not in [ask.messages[0][1] for ask in two.asked]
+    assert "y" not in [ask.messages[0][1] for ask in two.asked]
+    # A process that died holds a lease in a name that lives no more.
+    first.stop()
+    world.store.run("UPDATE batches SET owner = 'gone', owner_pid = 999999999, owner_until = ? WHERE id = 'a'", (1e12,))
+    until(lambda: phase(world, "a") is Phase.SUCCEEDED)
+    assert answers(world, "a") == {"a-0": "re: x", "a-1": "re: y"}
+    second.stop()
+
+
+def test_stopping_does_not_wait_for_a_source_in_the_middle_of_an_answer(world: World) -> None:
+    source = Gated()
+    works = begin(world, source)
+    new_batch(world, "a", ["x", "y", "z"])
+    until(lambda: len(source.asked) == 2)
+    started = time.monotonic()
+    assert works.stop()
+    assert time.monotonic() - started < 5
+    assert phase(world, "a") is Phase.RUNNING
