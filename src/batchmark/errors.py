@@ -10,7 +10,8 @@
     ├── Ambiguous           5   a submission may or may not have been stored; look before sending again
     ├── Retryable           6   no answer, or "not now"; the same call may work later
     │   └── RateLimited     6   … the provider asks us to slow down (`retry_after_s`)
-    └── LocalTrouble        6   this machine is in the way: disk, permissions, a locked ledger
+    ├── LocalTrouble        6   this machine is in the way: disk, permissions, a locked ledger
+    └── Interrupted       130   Ctrl-C: state is safe, the message says how to come back
 
 Anything else that escapes is a bug of ours (exit code 70). Messages are one sentence without a full stop; `hint` says what
 to do. No message ever carries a key: clients pass the provider's text through `redact` first.
@@ -26,6 +27,7 @@ __all__ = [
     "BadInput",
     "BatchmarkError",
     "Configuration",
+    "Interrupted",
     "LocalTrouble",
     "NotFound",
     "RateLimited",
@@ -111,6 +113,12 @@ class LocalTrouble(BatchmarkError):
     """The disk is full, a folder cannot be written, the ledger is locked: what was saved is safe."""
 
     exit_code = 6
+
+
+class Interrupted(BatchmarkError):
+    """The user stopped the command. What was submitted goes on at the provider."""
+
+    exit_code = 130
 
 
 _KEY_SHAPES = re.compile(r"(sk-[A-Za-z0-9_*-]{4,}|AIza[A-Za-z0-9_-]{10,}|Bearer\s+\S+)")

@@ -33,6 +33,11 @@ _SAMPLES = 12
 # written, and short prompts cost about as much again.
 _TOKENS_PER_ANSWER = 40.0
 _FEWEST = 5
+# What the emulator's sources of answers are called in a report.
+_MAKERS = {
+    "smollm2": "SmolLM2-135M-Instruct, a small model on this machine",
+    "synthetic": "a generator of synthetic text",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +80,7 @@ async def compare(
     specs = {target.provider: registry.find(target.provider) for target in targets}
     for spec in specs.values():
         workspace.require_key(spec)
+        registry.load_client(spec)  # a job's time must not hold the import of an SDK
     run = new_run(workspace, "compare", plan.workload)
     records = stage_jobs(workspace, run, plan.workload, targets, jobs=jobs, tell=tell)
 
@@ -96,36 +102,15 @@ async def compare(
         run_id=run.id,
         created_at=datetime.now(UTC),
         emulated=workspace.emulate,
-        answered_by=workspace.answered_by,
+        answered_by=_MAKERS.get(workspace.answered_by or "", workspace.answered_by),
         workload=plan.workload.name,
         rows=records[0].rows,
         jobs=[measure(each) for each in facts],
         samples=_samples(workspace, plan.workload, [job for job in records if job.round == 1]),
-        caveats=_caveats(workspace, plan, jobs, [error.message for error in errors]),
+        caveats=[*(error.message for error in errors), *plan.notes],
         version=__version__,
     )
     return run, report
-
-
-def _caveats(workspace: Workspace, plan: Plan, jobs: int, errors: Sequence[str]) -> list[str]:
-    caveats = list(errors)
-    if workspace.emulate:
-        makers = {
-            "smollm2": "SmolLM2-135M-Instruct, a small model on this machine,",
-            "synthetic": "a generator of synthetic text",
-        }
-        maker = makers.get(workspace.answered_by or "", "the emulator")
-        caveats.append(
-            f"Emulated: no provider was asked. {maker} gave the answers for every target, and times come from the emulator's clock; "
-            "costs are what the counted tokens would cost at the providers' batch prices"
-        )
-    caveats.extend(plan.notes)
-    if jobs < 6:
-        caveats.append(
-            f"{jobs} job{'s' if jobs > 1 else ''} per target {'are' if jobs > 1 else 'is'} no evidence on which is faster: "
-            "batch queues vary by hours, and from 6 rounds on a median can be given"
-        )
-    return caveats
 
 
 class _AnswerLine(msgspec.Struct, frozen=True):

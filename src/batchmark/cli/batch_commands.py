@@ -21,7 +21,7 @@ from batchmark.cli.shapes import (
     snapshot_document,
 )
 from batchmark.domain.lifecycle import Counts, Snapshot
-from batchmark.errors import BadInput
+from batchmark.errors import BadInput, Interrupted
 from batchmark.ledger.artifacts import ensure_writable, whole_file
 from batchmark.providers.registry import find
 
@@ -144,8 +144,7 @@ def results(name: str, id_: str, *, output: Path | None, wait: bool, emulate: bo
             try:
                 found = asyncio.run(use.fetch_results(workspace, spec, id_, wait=wait, tell=watch))
             except KeyboardInterrupt:
-                sys.stderr.write("interrupted: the batch goes on at the provider, nothing is lost\n")
-                return 130
+                raise Interrupted("the batch goes on at the provider, nothing is lost") from None
         if isinstance(found, Snapshot):
             return _foreign(workspace, name, found, output, out)
         if found.answers is None:

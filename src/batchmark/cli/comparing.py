@@ -15,7 +15,7 @@ from batchmark.api.workspace import Workspace
 from batchmark.cli.output import Output
 from batchmark.cli.progress import Watch
 from batchmark.domain.target import Target, parse_target
-from batchmark.errors import BadInput, Configuration
+from batchmark.errors import BadInput, Configuration, Interrupted
 from batchmark.ledger.artifacts import ensure_writable, whole_file
 from batchmark.providers.registry import BUILT_IN, default_models, find
 from batchmark.report.content import Report
@@ -54,7 +54,7 @@ def compare(
             try:
                 _, report = asyncio.run(run_comparison(workspace, plan, targets, jobs=jobs, tell=watch))
             except KeyboardInterrupt:
-                return _interrupted(watch, workspace.emulate)
+                raise _interrupted(watch, workspace.emulate) from None
     with whole_file(report_path) as file:
         file.write(render_html(report).encode())
     with whole_file(data_path) as file:
@@ -88,12 +88,15 @@ def _targets(workspace: Workspace, on: Sequence[str]) -> list[Target]:
     return [Target(spec.name, spec.default_model) for spec in configured]
 
 
-def _interrupted(watch: Watch, emulated: bool) -> int:
-    sys.stderr.write("interrupted: batches that were submitted go on at the providers, nothing is lost\n")
+def _interrupted(watch: Watch, emulated: bool) -> Interrupted:
     flag = " --emulate" if emulated else ""
-    for job_id, provider in watch.submitted_jobs():
-        sys.stderr.write(f"hint: fetch answers with: batchmark {provider} results {job_id} --wait{flag}\n")
-    return 130
+    hints = [
+        f"fetch answers with: batchmark {provider} results {job_id} --wait{flag}"
+        for job_id, provider in watch.submitted_jobs()
+    ]
+    if not hints:
+        return Interrupted("nothing was submitted yet")
+    return Interrupted("batches that were submitted go on at the providers, nothing is lost", hint="\n".join(hints))
 
 
 def _exit_code(report: Report) -> int:

@@ -12,9 +12,9 @@ from batchmark.cli.output import Output
 from batchmark.cli.progress import Watch
 from batchmark.cli.shapes import job_document, money, outcome_words, seconds
 from batchmark.domain.target import Target
-from batchmark.errors import BadInput, BatchmarkError, Refused
+from batchmark.errors import BadInput, BatchmarkError, Interrupted, Refused
 from batchmark.ledger.artifacts import ensure_writable, whole_file
-from batchmark.providers.registry import find
+from batchmark.providers.registry import find, load_client
 from batchmark.workload.rows import Workload, sample_path
 
 __all__ = ["create"]
@@ -46,6 +46,7 @@ def create(
     with Workspace(emulate=emulate) as workspace:
         out = Output(json=json, quiet=quiet, emulated=workspace.emulate)
         workspace.require_key(spec)
+        load_client(spec)  # a job's time must not hold the import of an SDK
         target = Target(name, choose_model(spec, workload, model))
         with Watch(quiet=quiet) as watch:
             run = new_run(workspace, "create", workload)
@@ -57,7 +58,7 @@ def create(
                 else:
                     asyncio.run(submit_jobs(workspace, spec, records, watch))
             except KeyboardInterrupt:
-                return _interrupted(name, [report_job(workspace, each) for each in ids], workspace.emulate)
+                raise _interrupted(name, [report_job(workspace, each) for each in ids], workspace.emulate) from None
             except BatchmarkError as error:
                 _say_how_to_return(error, name, ids, workspace)
                 raise
@@ -80,19 +81,12 @@ def _flag(emulated: bool) -> str:
     return " --emulate" if emulated else ""
 
 
-def _interrupted(name: str, reports: list[JobReport], emulated: bool) -> int:
-    import sys
-
-    under_way = [report for report in reports if report.batches]
-    if under_way:
-        sys.stderr.write("interrupted: the batches go on at the provider, nothing is lost\n")
-        for report in under_way:
-            sys.stderr.write(
-                f"hint: fetch the answers with: batchmark {name} results {report.job.id} --wait{_flag(emulated)}\n"
-            )
-    else:
-        sys.stderr.write("interrupted before anything was submitted\n")
-    return 130
+def _interrupted(name: str, reports: list[JobReport], emulated: bool) -> Interrupted:
+    under_way = [report.job.id for report in reports if report.batches]
+    if not under_way:
+        return Interrupted("nothing was submitted yet")
+    hints = [f"fetch the answers with: batchmark {name} results {each} --wait{_flag(emulated)}" for each in under_way]
+    return Interrupted("the batches go on at the provider, nothing is lost", hint="\n".join(hints))
 
 
 def _say_how_to_return(error: BatchmarkError, name: str, ids: list[str], workspace: Workspace) -> None:

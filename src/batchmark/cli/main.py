@@ -17,7 +17,7 @@ import typer
 from batchmark import __version__
 from batchmark.cli import compare_command, doctor_command, emulator_command, provider_commands
 from batchmark.cli.output import print_error
-from batchmark.errors import BadInput, BatchmarkError
+from batchmark.errors import BadInput, BatchmarkError, Interrupted
 from batchmark.providers.registry import BUILT_IN, find
 
 __all__ = ["app", "main"]
@@ -80,6 +80,9 @@ def run(argv: list[str]) -> int:
         _know_plugins(argv)
         result = app(argv, standalone_mode=False)
         sys.stdout.flush()
+        if result == Interrupted.exit_code:
+            # typer turns an interrupt that no command took into this result, without a word
+            raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
     except BatchmarkError as error:
         print_error(error)
@@ -87,8 +90,8 @@ def run(argv: list[str]) -> int:
     except _ClickException as error:
         return _usage(error)
     except (typer.Abort, KeyboardInterrupt):
-        sys.stderr.write("interrupted: state is safe\n")
-        return 130
+        print_error(Interrupted("state is safe"))
+        return Interrupted.exit_code
     except BrokenPipeError:
         # the reader of our output has gone; that is no error of this command
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from batchmark.errors import BatchmarkError
+from batchmark.errors import BatchmarkError, Interrupted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,9 +79,10 @@ def _console() -> Console:
 
 def print_error(error: BatchmarkError) -> None:
     """One clear sentence, and the remedy last."""
-    sys.stderr.write(f"error: {error.message}\n")
-    if error.hint:
-        sys.stderr.write(f"hint: {error.hint}\n")
+    kind = "interrupted" if isinstance(error, Interrupted) else "error"
+    sys.stderr.write(f"{kind}: {error.message}\n")
+    for hint in (error.hint or "").splitlines():
+        sys.stderr.write(f"hint: {hint}\n")
 
 
 def ago(moment: datetime | None, now: datetime | None = None) -> str:

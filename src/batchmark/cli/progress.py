@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, assert_never
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Watch"]
 
+_COUNTS_EVERY_S = 15.0
+
 
 class Watch:
     """A listener that shows what happens. Use as a context manager."""
@@ -28,7 +31,7 @@ class Watch:
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._names: dict[str, str] = {}
-        self._last: dict[str, str] = {}
+        self._last: dict[str, tuple[str, float]] = {}
         self._submitted: dict[str, str] = {}
 
     def __enter__(self) -> Watch:
@@ -83,8 +86,11 @@ class Watch:
         if self._quiet:
             return
         if self._progress is None:
-            if self._last.get(job.id) != words:
-                self._last[job.id] = words
+            # a change of state is told at once, counts now and then: a log must not grow by a line a second
+            told, at = self._last.get(job.id, ("", 0.0))
+            same_state = told.partition(",")[0] == words.partition(",")[0]
+            if told != words and not (same_state and time.monotonic() - at < _COUNTS_EVERY_S):
+                self._last[job.id] = (words, time.monotonic())
                 self._say(f"{self._name(job)}: {words}")
             return
         task = self._tasks.get(job.id)

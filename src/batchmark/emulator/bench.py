@@ -176,6 +176,8 @@ class Benches:
             except AnswersClosed:
                 with self._ready:
                     bench.in_flight -= 1
+                    if bench.in_flight == 0:
+                        bench.close()
                 return
             except Exception:
                 log.exception("the answer source failed on a row", extra={"batch": bench.batch.id, "row": number})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from functools import cache
 from typing import cast
 
@@ -12,7 +13,7 @@ from batchmark.providers.google.limits import SPEC as GOOGLE
 from batchmark.providers.openai.limits import SPEC as OPENAI
 from batchmark.providers.seam import Provider, ProviderSpec, Wire
 
-__all__ = ["BUILT_IN", "connect", "default_models", "find", "wire_of"]
+__all__ = ["BUILT_IN", "connect", "default_models", "find", "load_client", "wire_of"]
 
 BUILT_IN: dict[str, ProviderSpec] = {spec.name: spec for spec in (OPENAI, GOOGLE, ANTHROPIC)}
 
@@ -52,8 +53,12 @@ def wire_of(spec: ProviderSpec) -> Wire:
     return cast(Wire, importlib.import_module(spec.wire))
 
 
-def connect(spec: ProviderSpec, *, key: str, base_url: str) -> Provider:
-    """Open the provider's client; the import of its SDK happens here. The caller closes it."""
+def load_client(spec: ProviderSpec) -> Callable[..., Provider]:
+    """Import the provider's client and with it its SDK, which takes up to 1.5 s the first time."""
     module, _, name = spec.client.partition(":")
-    client = getattr(importlib.import_module(module), name)
-    return cast(Provider, client(spec, key=key, base_url=base_url))
+    return cast(Callable[..., Provider], getattr(importlib.import_module(module), name))
+
+
+def connect(spec: ProviderSpec, *, key: str, base_url: str) -> Provider:
+    """Open the provider's client. The caller closes it."""
+    return load_client(spec)(spec, key=key, base_url=base_url)

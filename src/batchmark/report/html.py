@@ -15,7 +15,7 @@ from batchmark.report.content import Report
 from batchmark.report.json import render_json
 from batchmark.report.picture import outcome_parts, timeline
 from batchmark.report.statements import METHOD, conclusion, emulation_notice
-from batchmark.report.table import comparison, emulated_targets, matches_expected, requests_of
+from batchmark.report.table import comparison, emulated_targets, requests_of
 from batchmark.report.words import count, duration, moment, money, plural, share, state_words, visible
 
 __all__ = ["render_html"]
@@ -40,7 +40,6 @@ def render_html(report: Report) -> str:
             for given in (requests_of(report, summary),)
         ],
         errors=_errors(report),
-        scores={summary.target: matches_expected(report, summary.target) for summary in report.summaries},
         method=METHOD,
         open_samples=_OPEN_SAMPLES,
         data=_embedded(render_json(report)),

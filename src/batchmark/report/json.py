@@ -4,9 +4,10 @@ The object's `schema` is `batchmark.comparison/1`. Names carry their units (`_s`
 ISO 8601 in UTC; a target is `provider:model`; null stands for what is not known, never 0.
 
 - `run_id, title, created_at, version, emulated, answered_by, workload, rows, rounds, caveats, conclusion`: the report itself
-- `targets[]`: `target, jobs, rows` (given to all its jobs, those that are not over included), `states{state: n}`, then `requests`, `result_lines`, `usage`, `cost_usd`, `price_note`, `errors[]` over
-  all its jobs, `cost_per_1000_succeeded_usd`, and as spreads `turnaround_s, completion_s, requests_per_s, output_tokens_per_s`, each
-  `{n, low, high, median, values[], without}`: `median` is null below six values, `without` counts jobs that gave none
+- `targets[]`: `target, jobs, rows` (given to all its jobs, those that are not over included), `states{state: n}`, then `requests`,
+  `result_lines`, `usage`, `cost_usd`, `price_note`, `errors[]` over all its jobs, `cost_per_1000_succeeded_usd`, and as spreads
+  `turnaround_s, completion_s, requests_per_s, output_tokens_per_s`, each `{n, low, high, median, values[], without}`: `median` is null
+  below six values, `without` counts jobs that gave none
 - `jobs[]`: `id, target, round, rows, emulated, state, problem, created_at, ended_at` (our clock), the durations and rates of the one
   job, its `requests`, `result_lines`, `usage`, `cost_usd`, `price_note`, `errors[]`, and `batches[]` with times on the provider's clock
 - `samples[]`: `row, custom_id, prompt, expected, answers[]`, each answer `target, outcome, text, error, matches`

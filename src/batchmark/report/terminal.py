@@ -6,6 +6,7 @@ Texts of providers and models are foreign: they are shown as text, never read as
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Sequence
 
 from rich import box
@@ -124,9 +125,10 @@ def _figures(report: Report, shown: Sequence[TargetSummary], say: _Say, *, width
         header_style="bold",
         border_style="dim",
     )
-    table.add_column("", width=_LABEL_WIDTH, overflow="fold", vertical="bottom")
+    table.add_column("", width=_LABEL_WIDTH, overflow="fold")
     for summary in shown:
-        heading = Text(say(f"{summary.target.provider}:\n{summary.target.model}"), overflow="fold")
+        name = _broken_name(say(summary.target.model), cell_width)
+        heading = Text(f"{say(summary.target.provider)}:\n{name}", overflow="fold")
         if summary.target in emulated:
             heading.append("\nemulated", style="yellow")
         table.add_column(heading, ratio=1, overflow="fold")
@@ -139,9 +141,31 @@ def _figures(report: Report, shown: Sequence[TargetSummary], say: _Say, *, width
 
 
 def _broken(cell: str, width: int) -> str:
-    """A cell's text with line ends where it reads well: before the jobs without a figure, and within a range that does not fit."""
+    """A cell's text with line ends where it reads well: before the jobs without a figure, behind a median, within a long range."""
     lines = cell.split("; ")
-    return "\n".join(line.replace(" – ", " –\n") if len(line) > width else line for line in lines)
+    for mark in ("median ", " – "):
+        lines = [piece for line in lines for piece in _parted(line, mark, width)]
+    return "\n".join(lines)
+
+
+def _parted(line: str, mark: str, width: int) -> list[str]:
+    """A line that is too wide, cut behind its median or behind the dash of its range."""
+    cut = ", " if mark == "median " else mark
+    if len(line) <= width or mark not in line or cut not in line:
+        return [line]
+    head, _, tail = line.partition(cut)
+    return [head + cut.rstrip(), tail]
+
+
+def _broken_name(name: str, width: int) -> str:
+    """A model's name on as many lines as it needs, broken behind its hyphens and slashes."""
+    lines = [""]
+    for piece in re.split(r"(?<=[-/])", name):
+        if lines[-1] and cell_len(lines[-1] + piece) > width:
+            lines.append(piece)
+        else:
+            lines[-1] += piece
+    return "\n".join(lines)
 
 
 def _label(line: Line, say: _Say) -> Text:

@@ -139,7 +139,8 @@ def spread_text(spread: Spread, form: Callable[[float], str], *, reasons: Mappin
     else:
         text = _range(form(spread.low), form(spread.high))
         if spread.median is not None:
-            text = f"median {form(spread.median)}, {text}"
+            middle = form(spread.median)
+            text = f"median {middle}" if text == middle else f"median {middle}, {text}"
         text = f"{text} (n={spread.n})"
     if spread.without:
         text = f"{text}; {without_text(spread.without, spread.n + spread.without, reasons)}"

