@@ -6,7 +6,7 @@ import asyncio
 import io
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import openai
 import pytest
@@ -14,7 +14,7 @@ from openai.types import Batch
 
 from batchmark.emulator import Emulator, EmulatorOptions
 
-CHAT = "/v1/chat/completions"
+CHAT: Literal["/v1/chat/completions"] = "/v1/chat/completions"
 BODIES: dict[str, dict[str, Any]] = {
     CHAT: {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 5},
     "/v1/responses": {"model": "gpt-5-nano", "input": "hello"},
@@ -109,7 +109,9 @@ def test_embeddings_are_unit_vectors_of_the_size_asked_for(client: openai.OpenAI
 
 
 def test_refused_rows_go_to_the_error_file_with_their_status(client: openai.OpenAI) -> None:
-    done = run(client, [line("good"), line("hot", temperature=9), line("empty", messages=[]), line("live", stream=True)])
+    done = run(
+        client, [line("good"), line("hot", temperature=9), line("empty", messages=[]), line("live", stream=True)]
+    )
     assert done.status == "completed"
     assert done.request_counts is not None
     assert (done.request_counts.completed, done.request_counts.failed) == (1, 3)

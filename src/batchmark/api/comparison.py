@@ -27,11 +27,11 @@ from batchmark.workload.rows import Workload
 
 __all__ = ["Plan", "compare", "plan_comparison"]
 
-# Rows whose answers stand side by side in the report.
-_SAMPLES = 12
-# What an answer of the emulator's small model takes, in tokens read and written together at the speed of writing: at most 48 are
-# written, and short prompts cost about as much again.
-_TOKENS_PER_ANSWER = 40.0
+# Rows whose answers stand side by side in the report; the bundled sample fits whole.
+_SAMPLES = 60
+# What an answer of the small model takes at the speed of writing: 22 tokens were written per answer of the bundled
+# sample (at most 48), and reading its prompt takes about as long as writing 8 more.
+_TOKENS_PER_ANSWER = 30.0
 _FEWEST = 5
 # What the emulator's sources of answers are called in a report.
 _MAKERS = {
@@ -107,10 +107,19 @@ async def compare(
         rows=records[0].rows,
         jobs=[measure(each) for each in facts],
         samples=_samples(workspace, plan.workload, [job for job in records if job.round == 1]),
-        caveats=[*(error.message for error in errors), *plan.notes],
+        caveats=[*(error.message for error in errors), *plan.notes, *_scale_note(workspace)],
         version=__version__,
     )
     return run, report
+
+
+def _scale_note(workspace: Workspace) -> list[str]:
+    scale = workspace.time_scale
+    return (
+        []
+        if scale == 1.0
+        else [f"The emulator's clock ran {scale:g} times as fast as ours: its durations are not seconds of ours"]
+    )
 
 
 class _AnswerLine(msgspec.Struct, frozen=True):

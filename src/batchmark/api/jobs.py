@@ -218,9 +218,7 @@ def job_facts(workspace: Workspace, job_id: str) -> JobFacts:
         created_at=job.created_at,
         ended_at=job.ended_at,
         problem=job.problem,
-        totals=msgspec.convert(job.totals, Totals)
-        if job.totals is not None
-        else Totals(submitted=job.rows, missing=job.rows),
+        totals=msgspec.convert(job.totals, Totals) if job.totals is not None else Totals(),
         batches=tuple(batches),
     )
 

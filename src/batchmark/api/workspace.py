@@ -85,7 +85,7 @@ class Workspace:
         self.environment = dict(read_environment() if environment is None else environment)
         self.emulate = emulate or self.environment.get("BATCHMARK_EMULATE", "") not in ("", "0", "false", "no")
         self.home = home_folder(self.environment)
-        self._emulator_settings = emulator
+        self._settings = emulator or EmulatorSettings.read(self.environment)
         self._emulator: Emulator | None = None
         self._ledger: Ledger | None = None
         self._pace = pace
@@ -105,7 +105,7 @@ class Workspace:
     def _start_emulator(self) -> Emulator:
         from batchmark.emulator import Emulator, EmulatorError, EmulatorOptions
 
-        settings = self._emulator_settings or EmulatorSettings.read(self.environment)
+        settings = self._settings
         try:
             emulator = Emulator(
                 EmulatorOptions(
@@ -131,6 +131,11 @@ class Workspace:
     def answered_by(self) -> str | None:
         """What makes the answers in the emulated world; None in the real one."""
         return self._emulator.answers_name if self._emulator else None
+
+    @property
+    def time_scale(self) -> float:
+        """How much faster than ours the clock of this world runs; 1 in the real one."""
+        return self._settings.time_scale if self.emulate else 1.0
 
     def answer_speed(self) -> float | None:
         """Output tokens per second of the emulator's real model, measured; None where there is no such limit."""

@@ -36,20 +36,19 @@ def serve(
         key=key,
         seed=seed,
     )
+
+    def ready() -> None:
+        for name, value in emulator.environment().items():
+            out.line(f"export {name}={value}")
+        sys.stdout.flush()
+        out.note(f"emulated Batch APIs at {emulator.base_url}, profile {profile}, answers from {emulator.answers_name}")
+        out.note("stop with Ctrl-C; its world stays")
+
     try:
         emulator = Emulator(options)
-        emulator.start()
+        emulator.serve(ready)
     except EmulatorError as error:
         raise LocalTrouble(str(error)) from None
-    for name, value in emulator.environment().items():
-        out.line(f"export {name}={value}")
-    sys.stdout.flush()
-    out.note(f"emulated Batch APIs at {emulator.base_url}, profile {profile}, answers from {emulator.answers_name}")
-    out.note("stop with Ctrl-C; its world stays")
-    try:
-        emulator.serve()
-    finally:
-        emulator.stop()
     return 0
 
 

@@ -139,7 +139,7 @@ def measure(job: JobFacts) -> JobMeasures:
     turnaround = _seconds(created, ended) if finished else None
     done = job.totals.succeeded + job.totals.errored
     output = job.totals.usage.output_tokens
-    # providers give whole seconds at best, so a shorter turnaround gives no rate
+    # a provider may give whole seconds only, so a rate over less than one would be mostly rounding
     rated = turnaround if turnaround is not None and turnaround >= 1.0 else None
     return JobMeasures(
         job=job,

@@ -11,8 +11,8 @@ import re
 
 __all__ = ["is_ours", "make_label", "parse_wire_id", "wire_id"]
 
-_WIRE_ID = re.compile(r"(bm-[0-9a-z]{4,16}-\d{1,6}-\d{1,3})-(\d{1,9})")
-_LABEL = re.compile(r"bm-[0-9a-z]{4,16}-\d{1,6}-\d{1,3}")
+_WIRE_ID = re.compile(r"(bm-[0-9a-z]{4,16}-\d{1,6}-\d{1,3})-(\d{1,9})", re.ASCII)
+_LABEL = re.compile(r"bm-[0-9a-z]{4,16}-\d{1,6}-\d{1,3}", re.ASCII)
 
 
 def make_label(job_id: str, shard: int, attempt: int) -> str:

@@ -56,7 +56,9 @@ class Totals(msgspec.Struct):
                 group.count += 1
 
     def add(self, other: Totals) -> None:
-        """Add another job's totals. A cost is known only where every part's is."""
+        """Add another job's totals. A cost is known only where every part's is; a part without rows says nothing about it."""
+        if other.submitted == 0:
+            return
         first = self.submitted == 0
         for name in (
             "submitted",

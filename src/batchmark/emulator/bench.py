@@ -59,7 +59,7 @@ class Bench:
     def __init__(self, batch: Batch, read: Callable[[bytes], Row]) -> None:
         self.batch = batch
         self._read = read
-        self._path = batch.input_path.with_name("answers.jsonl")
+        self._path = batch.log_path
         self._done = read_log(self._path, repair=True)
         self._log = self._path.open("ab")
         self._lines: Iterator[tuple[int, bytes]] = enumerate(read_lines(batch.input_path))

@@ -10,6 +10,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,8 +116,8 @@ class Emulator:
         self._server = self._thread = self._loop = self._executor = None
         self._world = self._works = self._source = None
 
-    def serve(self) -> None:
-        """Serve in the foreground until SIGINT or SIGTERM. Raises EmulatorError."""
+    def serve(self, ready: Callable[[], None] | None = None) -> None:
+        """Serve in the foreground until SIGINT or SIGTERM; `ready` is called once it listens. Raises EmulatorError."""
         asked = threading.Event()
 
         def ask(number: int, frame: FrameType | None) -> None:
@@ -125,6 +126,8 @@ class Emulator:
         before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             self.start()
+            if ready is not None:
+                ready()
             while not asked.wait(0.5):
                 if self._thread is None or not self._thread.is_alive():
                     raise EmulatorError(f"the emulator stopped by itself: {self._failure or 'no reason known'}")

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["Store"]
+__all__ = ["SCHEMA_VERSION", "Store"]
+
+SCHEMA_VERSION = 1
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS clock (
@@ -29,7 +31,7 @@ CREATE INDEX IF NOT EXISTS files_by_age ON files (dialect, deleted, seq);
 CREATE TABLE IF NOT EXISTS batches (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL, dialect TEXT NOT NULL, endpoint TEXT NOT NULL, model TEXT NOT NULL,
-    seed INTEGER NOT NULL, profile TEXT NOT NULL, schedule TEXT NOT NULL, spec TEXT NOT NULL, input_path TEXT NOT NULL,
+    seed INTEGER NOT NULL, profile TEXT NOT NULL, schedule TEXT NOT NULL, spec TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     total INTEGER NOT NULL DEFAULT 0, problems TEXT, answered INTEGER NOT NULL DEFAULT 0,
     checked_at INTEGER, answered_at INTEGER, expired INTEGER NOT NULL DEFAULT 0, cancel_at INTEGER, settled_at INTEGER,
@@ -68,6 +70,12 @@ class Store:
                 with self.transaction():
                     for statement in _SCHEMA.split(";"):
                         self._connection.execute(statement)
+                    self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            row = self.one("PRAGMA user_version")
+            if row is None or row[0] != SCHEMA_VERSION:
+                raise sqlite3.DatabaseError(
+                    "it was made by another version of batchmark; remove the folder to begin anew"
+                )
         except sqlite3.Error:
             self._connection.close()
             raise

@@ -96,7 +96,7 @@ class Works:
         nudged = False
         while True:
             now = self.world.now()
-            held = [batch for batch in batches if standing(batch.facts, now).held]
+            held = [batch for batch in batches if batch.step != "done" and standing(batch.facts, now).held]
             if not held:
                 return batches, now
             patient = self._free and not self._stopping and time.monotonic() < deadline
@@ -365,12 +365,12 @@ class Works:
         with contextlib.suppress(OSError):
             batch.input_path.unlink()
         with contextlib.suppress(OSError):
-            batch.input_path.with_name("answers.jsonl").unlink()
+            batch.log_path.unlink()
 
     def _write(self, batch: Batch, sheet: Sheet, end: Phase) -> None:
         facts = batch.facts
         why: Unrun = "cancelled" if end is Phase.CANCELLED else "expired"
-        log_path = batch.input_path.with_name("answers.jsonl")
+        log_path = batch.log_path
         replies = {} if self._free and not log_path.exists() else read_log(log_path)
         if end is Phase.SUCCEEDED:
             allowed = batch.total

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -72,7 +73,7 @@ class Batch:
     seed: int
     profile: str
     spec: dict[str, Any]
-    input_path: Path
+    root: Path
     total: int
     answered: int
     problems: list[dict[str, Any]]
@@ -81,6 +82,19 @@ class Batch:
     deleted: bool
     step: str
     facts: Facts
+
+    @property
+    def folder(self) -> Path:
+        """Holds its input, the log of its answers and, for some dialects, its results."""
+        return self.root / f"{self.dialect}-{self.id}"
+
+    @property
+    def input_path(self) -> Path:
+        return self.folder / "input.jsonl"
+
+    @property
+    def log_path(self) -> Path:
+        return self.folder / "answers.jsonl"
 
 
 _schedule_decoder = msgspec.json.Decoder(Schedule)
@@ -102,12 +116,24 @@ class World:
             self.store = Store(home / "world.sqlite3")
         except (OSError, sqlite3.Error) as error:
             raise WorldError(f"cannot keep the emulator's world in {home}: {error}") from error
+        self._sweep()
         self._clock_lock = threading.Lock()
         self._latest = 0
         self._set_pace(time_scale)
 
     def close(self) -> None:
         self.store.close()
+
+    def _sweep(self) -> None:
+        """Remove what requests left behind when a process was killed; a day is longer than any request lasts."""
+        old = time.time() - 86_400
+        for left in self.incoming.iterdir():
+            with contextlib.suppress(OSError):
+                if left.stat().st_mtime < old:
+                    if left.is_dir():
+                        shutil.rmtree(left, ignore_errors=True)
+                    else:
+                        left.unlink()
 
     # The clock
 
@@ -256,8 +282,8 @@ class World:
             own_seed = int.from_bytes(hashlib.blake2b(f"{seed}/{number}".encode(), digest_size=6).digest(), "big")
             plan = schedule(profile, seed=own_seed, model=model, window_s=window_s)
             self.store.run(
-                "INSERT INTO batches (id, dialect, endpoint, model, seed, profile, schedule, spec, input_path, created_at,"
-                " total, step, due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'check', ?)",
+                "INSERT INTO batches (id, dialect, endpoint, model, seed, profile, schedule, spec, created_at,"
+                " total, step, due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'check', ?)",
                 (
                     id,
                     dialect,
@@ -267,7 +293,6 @@ class World:
                     profile,
                     _json.encode(plan).decode(),
                     _json.encode(spec).decode(),
-                    rows.relative_to(self.home).as_posix(),
                     made,
                     total,
                     made,
@@ -308,7 +333,7 @@ class World:
             seed=row["seed"],
             profile=row["profile"],
             spec=_json.decode(row["spec"]),
-            input_path=self.home / row["input_path"],
+            root=self.work_folder,
             total=row["total"],
             answered=row["answered"],
             problems=problems,
@@ -338,7 +363,7 @@ class World:
     def delete_batch(self, batch: Batch) -> None:
         """Remove it from the account and its rows from the disk; a worker that is at it notices."""
         self.store.run("UPDATE batches SET deleted = 1, step = 'done' WHERE seq = ?", (batch.seq,))
-        shutil.rmtree(self.work_folder / f"{batch.dialect}-{batch.id}", ignore_errors=True)
+        shutil.rmtree(batch.folder, ignore_errors=True)
 
     def saw(self, batch: Batch, now: int) -> None:
         """Somebody was told that this batch is still at it: what happens next may not be dated before."""

@@ -37,8 +37,8 @@ METHOD: tuple[tuple[str, str], ...] = (
     ),
     (
         "Throughput",
-        "Requests that ended with a line of their own (succeeded or errored), or output tokens, per second of turnaround. Timestamps "
-        "come in whole seconds at best, so a turnaround of less than a second gives no rate.",
+        "Requests that ended with a line of their own (succeeded or errored), or output tokens, per second of turnaround. Some "
+        "providers give whole seconds, so a turnaround of less than a second gives no rate.",
     ),
     (
         "Success",

@@ -55,16 +55,18 @@ def messages(value: Any) -> tuple[tuple[Message, ...], list[str]]:
 def _message(index: int, value: Any, unknown: list[str]) -> Message:
     if not isinstance(value, dict):
         raise BadBody(f"messages[{index}] must be an object with role and content")
-    role, content = _ROLES.get(value.get("role", "")), value.get("content")
+    named, content = value.get("role"), value.get("content")
+    role = _ROLES.get(named) if isinstance(named, str) else None
     if role is None:
-        raise BadBody(f"messages[{index}].role must be one of {', '.join(_ROLES)}, not {value.get('role')!r}")
-    if isinstance(content, str) and len(value) == 2:
+        raise BadBody(f"messages[{index}].role must be one of {', '.join(_ROLES)}, not {named!r}")
+    if isinstance(content, str) and len(value) == 2 and role != "tool":
         return Message(role, content)  # type: ignore[arg-type]  # the table's values are roles
     parts: list[Part] = []
     if role == "tool":
-        if not isinstance(content, str) or not isinstance(value.get("tool_call_id"), str):
+        said = _plain(content)
+        if said is None or not isinstance(value.get("tool_call_id"), str):
             raise BadBody(f"messages[{index}] of role tool needs content and tool_call_id as text")
-        parts.append(ToolResult(value["tool_call_id"], content))
+        parts.append(ToolResult(value["tool_call_id"], said))
     elif isinstance(content, str):
         parts.append(Text(content))
     elif isinstance(content, list):
@@ -75,17 +77,35 @@ def _message(index: int, value: Any, unknown: list[str]) -> Message:
         )
     elif content is not None or not value.get("tool_calls"):
         raise BadBody(f"messages[{index}].content must be text or a list of parts")
-    for call in value.get("tool_calls") or ():
+    calls = value.get("tool_calls") or ()
+    if not isinstance(calls, list | tuple):
+        raise BadBody(f"messages[{index}].tool_calls must be a list")
+    for call in calls:
         function = call.get("function") if isinstance(call, dict) else None
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             raise BadBody(f"messages[{index}].tool_calls must hold functions with a name")
-        parts.append(ToolCall(str(call.get("id") or ""), function["name"], str(function.get("arguments") or "{}")))
+        arguments = function.get("arguments")
+        if arguments is not None and not isinstance(arguments, str):
+            raise BadBody(f"messages[{index}].tool_calls must hold arguments as JSON text")
+        parts.append(ToolCall(str(call.get("id") or ""), function["name"], arguments or "{}"))
     unknown.extend(
         f"messages[{index}].{key}"
         for key in value
-        if key not in ("role", "content", "tool_calls", "tool_call_id") and value[key] is not None
+        if key not in ("role", "content", "tool_calls")
+        and not (key == "tool_call_id" and role == "tool")
+        and value[key] is not None
     )
     return Message(role, tuple(parts))  # type: ignore[arg-type]
+
+
+def _plain(content: Any) -> str | None:
+    """Text that stands as such or in text parts; None where it is anything else."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return None
+    texts = [each.get("text") if isinstance(each, dict) and each.get("type") == "text" else None for each in content]
+    return "".join(texts) if all(isinstance(text, str) for text in texts) else None
 
 
 def _part(where: str, value: Any, unknown: list[str]) -> Part | None:
@@ -99,21 +119,28 @@ def _part(where: str, value: Any, unknown: list[str]) -> Part | None:
         image = {"url": image} if isinstance(image, str) else image
         if isinstance(image, dict) and isinstance(image.get("url"), str):
             media_type, data = _data_url(image["url"])
-            return Image(
-                url=None if data else image["url"], data=data, media_type=media_type, detail=image.get("detail")
-            )
+            detail = _text(image, "detail", where)
+            return Image(url=None if data else image["url"], data=data, media_type=media_type, detail=detail)
     if kind in ("file", "input_file"):
         file = value.get("file", value)
-        if isinstance(file, dict) and (isinstance(file.get("file_data"), str) or isinstance(file.get("file_id"), str)):
-            media_type, data = _data_url(file.get("file_data") or "")
+        if isinstance(file, dict) and (file.get("file_data") or file.get("file_id")):
+            given = _text(file, "file_data", where)
+            media_type, data = _data_url(given or "")
             return Document(
-                file_id=file.get("file_id"),
-                data=data or file.get("file_data"),
+                file_id=_text(file, "file_id", where),
+                data=data or given,
                 media_type=media_type,
-                name=file.get("filename"),
+                name=_text(file, "filename", where),
             )
     unknown.append(f"{where} of type {kind}")
     return None
+
+
+def _text(fields: JsonObject, key: str, where: str) -> str | None:
+    value = fields.get(key)
+    if value is not None and not isinstance(value, str):
+        raise BadBody(f"{where}.{key} must be text")
+    return value
 
 
 def _data_url(url: str) -> tuple[str | None, str | None]:
@@ -134,25 +161,27 @@ def chat_parameters(body: JsonObject) -> tuple[dict[str, Any], list[str]]:
     if max_tokens is not None and (not isinstance(max_tokens, int) or isinstance(max_tokens, bool) or max_tokens < 1):
         raise BadBody(f"max_tokens must be a whole number above 0, not {max_tokens!r}")
     stop = body.get("stop")
-    stop = (stop,) if isinstance(stop, str) else tuple(stop or ())
-    if not all(isinstance(each, str) for each in stop):
+    stops = [stop] if isinstance(stop, str) else [] if stop is None else stop
+    if not isinstance(stops, list) or not all(isinstance(each, str) for each in stops):
         raise BadBody("stop must be text or a list of texts")
+    effort = body.get("reasoning_effort")
+    if effort is not None and not isinstance(effort, str):
+        raise BadBody(f"reasoning_effort must be text, not {effort!r}")
     settings = Settings(
         max_tokens=max_tokens,
         temperature=_number(body, "temperature"),
         top_p=_number(body, "top_p"),
         top_k=_whole(body, "top_k"),
-        stop=stop,
+        stop=tuple(stops),
         seed=_whole(body, "seed"),
-        reasoning_effort=body.get("reasoning_effort"),
+        reasoning_effort=effort,
     )
     found: dict[str, Any] = {} if settings == _NO_PARAMETERS else {"settings": settings}
     unknown: list[str] = []
     if body.get("tools"):
         found["tools"] = _tools(body["tools"], unknown)
-    choice = body.get("tool_choice")
-    if choice is not None:
-        found["tool_choice"] = choice if isinstance(choice, str) else _chosen(choice)
+    if body.get("tool_choice") is not None:
+        found |= _choice(body["tool_choice"], unknown)
     if body.get("response_format") is not None:
         found |= _format(body["response_format"])
     ours = {*CHAT_PARAMETERS, "model", "messages"}
@@ -187,15 +216,24 @@ def _tools(value: Any, unknown: list[str]) -> tuple[Tool, ...]:
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             unknown.append(f"tools[{index}] of type {each.get('type')}")
             continue
-        tools.append(Tool(function["name"], function.get("description"), function.get("parameters")))
+        parameters = function.get("parameters")
+        if parameters is not None and not isinstance(parameters, dict):
+            raise BadBody(f"tools[{index}].parameters must be a JSON schema")
+        tools.append(Tool(function["name"], _text(function, "description", f"tools[{index}]"), parameters))
     return tuple(tools)
 
 
-def _chosen(choice: Any) -> str:
-    name = (choice.get("function") or choice).get("name") if isinstance(choice, dict) else None
-    if not isinstance(name, str):
-        raise BadBody("tool_choice must be auto, none, required or name a function")
-    return name
+def _choice(choice: Any, unknown: list[str]) -> dict[str, Any]:
+    if isinstance(choice, str):
+        return {"tool_choice": choice}
+    if isinstance(choice, dict) and isinstance(choice.get("type"), str):
+        function = choice.get("function", choice) if choice["type"] == "function" else None
+        if isinstance(function, dict) and isinstance(function.get("name"), str):
+            return {"tool_choice": function["name"]}
+        if function is None:
+            unknown.append(f"tool_choice of type {choice['type']}")
+            return {}
+    raise BadBody("tool_choice must be auto, none, required or name a function")
 
 
 def _format(value: Any) -> dict[str, Any]:
@@ -207,7 +245,7 @@ def _format(value: Any) -> dict[str, Any]:
     if kind == "json_schema":
         inner = value.get("json_schema", value)
         if isinstance(inner, dict) and isinstance(inner.get("schema"), dict):
-            return {"schema": inner["schema"], "schema_name": inner.get("name")}
+            return {"schema": inner["schema"], "schema_name": _text(inner, "name", "response_format")}
     raise BadBody("response_format must be text, json_object or a json_schema with its schema")
 
 
@@ -224,12 +262,19 @@ def responses(body: JsonObject) -> tuple[tuple[Message, ...], dict[str, Any], li
     instructions = body.get("instructions")
     if isinstance(instructions, str):
         turns = (Message("system", instructions), *turns)
+    elif instructions is not None:
+        raise BadBody("instructions must be text")
     rest = {key: each for key, each in body.items() if key not in ("input", "instructions", "text", "reasoning")}
-    text, reasoning = body.get("text"), body.get("reasoning")
-    if isinstance(text, dict) and isinstance(text.get("format"), dict):
-        rest["response_format"] = text["format"]
-    if isinstance(reasoning, dict) and isinstance(reasoning.get("effort"), str):
-        rest["reasoning_effort"] = reasoning["effort"]
+    # what these two groups hold beside the one field of the common shape is named, never dropped
+    for group, field, ours in (("text", "format", "response_format"), ("reasoning", "effort", "reasoning_effort")):
+        fields = body.get(group)
+        if fields is None:
+            continue
+        if not isinstance(fields, dict):
+            raise BadBody(f"{group} must be an object")
+        if fields.get(field) is not None:
+            rest[ours] = fields[field]
+        unknown.extend(f"{group}.{key}" for key in fields if key != field and fields[key] is not None)
     found, more = chat_parameters(rest)
     return turns, found, unknown + more
 

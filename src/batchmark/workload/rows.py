@@ -7,7 +7,8 @@ anything is sent. Keys that are no parameter of ours are the user's own columns 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -94,17 +95,18 @@ class Workload:
     def rows(self) -> Iterator[Row]:
         """The rows in order, numbered from 0. Raises RowError for the first line that cannot be used."""
         sha = hashlib.sha256()
-        numbered = enumerate(islice(self._lines(sha), self.limit))
         number = -1
-        for number, (line_number, line) in numbered:
-            yield self._row(number, line_number, line)
+        # closed at once where a row is bad, not whenever the error's traceback is let go
+        with closing(self._lines(sha)) as lines:
+            for number, (line_number, line) in enumerate(islice(lines, self.limit)):
+                yield self._row(number, line_number, line)
         if number < 0:
             raise BadInput(
                 f"{self.name} is empty: it holds no row", hint='a row is a line such as {"prompt": "What is 2 + 2?"}'
             )
         self.digest = sha.hexdigest()
 
-    def _lines(self, sha: Any) -> Iterator[tuple[int, bytes]]:
+    def _lines(self, sha: Any) -> Generator[tuple[int, bytes], None, None]:
         while True:
             found = False
             with self.path.open("rb", buffering=1 << 20) as file:
@@ -136,7 +138,7 @@ class Workload:
             entry = _decode(line)
         except UnicodeDecodeError:
             raise wrong("the line is not UTF-8 text", "save the file as UTF-8") from None
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             if not _is_utf8(line):
                 raise wrong("the line is not UTF-8 text", "save the file as UTF-8") from None
             raise wrong(
@@ -195,10 +197,20 @@ def _custom_id(entry: JsonObject) -> str | int | None:
 def _columns(entry: JsonObject) -> bytes | None:
     if not entry:
         return None
-    clashes = ANSWER_FIELDS.intersection(entry)
-    for name in clashes:
-        entry[f"input_{name}"] = entry.pop(name)
+    if not ANSWER_FIELDS.isdisjoint(entry):
+        taken = {*ANSWER_FIELDS, *entry}
+        entry = {_free_name(name, taken): value for name, value in entry.items()}
     return _encode(entry)
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    """The column's own name where no field of an answer has it, else one with `input_` before it that is still free."""
+    if name not in ANSWER_FIELDS:
+        return name
+    while name in taken:
+        name = f"input_{name}"
+    taken.add(name)
+    return name
 
 
 def _plain_row(number: int, line_number: int, entry: JsonObject) -> Row:

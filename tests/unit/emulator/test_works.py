@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from batchmark.emulator.answers import AnswersClosed, Ask, Reply
+from batchmark.emulator.answers.synthetic import Synthetic
 from batchmark.emulator.dialects.openai_rows import OpenAIBook
 from batchmark.emulator.life import Phase, standing
 from batchmark.emulator.works import Works
@@ -82,7 +83,7 @@ def begin(world: World, source: Gated) -> Works:
     return works
 
 
-def new_batch(world: World, name: str, texts: list[str]) -> Batch:
+def new_batch(world: World, name: str, texts: list[str], *, window_s: float = 86_400) -> Batch:
     path = world.incoming / name
     with path.open("w") as out:
         for number, text in enumerate(texts):
@@ -96,7 +97,7 @@ def new_batch(world: World, name: str, texts: list[str]) -> Batch:
         model="gpt-4o-mini",
         seed=0,
         profile="instant",
-        window_s=86_400,
+        window_s=window_s,
         spec={"input_file_id": "file-x", "metadata": None},
         source=path,
     )
@@ -165,7 +166,7 @@ def test_work_cut_short_goes_on_where_it_stopped(world: World) -> None:
 
 def test_an_answer_line_cut_by_a_crash_is_asked_again(world: World) -> None:
     batch = new_batch(world, "a", ["x", "y"])
-    log = batch.input_path.with_name("answers.jsonl")
+    log = batch.log_path
     log.write_bytes(b'[0,{"text":"kept","finish":"stop","input_tokens":1,"output_tokens":1}]\n[1,{"text":"cu')
     source = Gated()
     source.allow(10)
@@ -186,6 +187,43 @@ def test_cancelling_keeps_the_answers_that_were_there(world: World) -> None:
     until(lambda: phase(world, "a") is Phase.CANCELLED)
     assert answers(world, "a") == {"a-0": "re: x"}
     works.stop()
+
+
+def test_a_batch_cut_off_by_its_window_keeps_what_it_had_and_says_what_expired(world: World) -> None:
+    source = Gated(slots=1)
+    works = begin(world, source)
+    new_batch(world, "a", ["x", "y", "z"], window_s=0.7)
+    source.allow(1)
+    until(lambda: phase(world, "a") is Phase.EXPIRED)
+    works.stop()
+    assert answers(world, "a") == {"a-0": "re: x"}
+    batch = world.batch("openai", "a")
+    assert batch is not None and batch.outcome is not None and batch.outcome.error_file is not None
+    assert (batch.outcome.succeeded, batch.outcome.errored, batch.outcome.expired) == (1, 0, 2)
+    errors = world.file("openai", batch.outcome.error_file)
+    assert errors is not None
+    lines = [json.loads(line) for line in errors.path.read_text().splitlines()]
+    assert [(line["custom_id"], line["response"], line["error"]["code"]) for line in lines] == [
+        ("a-1", None, "batch_expired"),
+        ("a-2", None, "batch_expired"),
+    ]
+
+
+def test_work_done_late_is_dated_as_planned_unless_somebody_saw_it_undone(world: World) -> None:
+    unseen, seen = new_batch(world, "unseen", ["x"]), new_batch(world, "seen", ["x"])
+    works = Works(world, Synthetic(), {"openai": OpenAIBook(world)})
+    until(lambda: standing(unseen.facts, world.now()).held)
+    _, looked_at = works.fresh([seen])
+    works.start()
+    until(lambda: phase(world, "unseen") is Phase.SUCCEEDED and phase(world, "seen") is Phase.SUCCEEDED)
+    works.stop()
+    ended = {}
+    for name in ("unseen", "seen"):
+        batch = world.batch("openai", name)
+        assert batch is not None
+        ended[name] = standing(batch.facts, world.now()).ended_at
+    assert ended["unseen"] == unseen.facts.created_at
+    assert ended["seen"] is not None and ended["seen"] > looked_at
 
 
 def test_a_row_that_the_source_fails_on_becomes_a_server_error(world: World) -> None:

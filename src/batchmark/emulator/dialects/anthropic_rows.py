@@ -62,7 +62,7 @@ class AnthropicSheet:
     def __init__(self, book: AnthropicBook, world: World, batch: Batch) -> None:
         self._book = book
         self._batch = batch
-        self._folder = world.work_folder / f"{batch.dialect}-{batch.id}"
+        self._folder = batch.folder
         self._ordered = self._folder / "ordered.part"
         self._home = world.home
         self._out: IO[bytes] = self._ordered.open("wb", buffering=1 << 18)

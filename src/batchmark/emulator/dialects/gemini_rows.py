@@ -93,7 +93,7 @@ class GeminiSheet:
         self._batch = batch
         self._at_ns = at_ns
         self._kept = end is Phase.SUCCEEDED  # a batch that was cancelled or expired gives nothing
-        self._folder = world.work_folder / f"{batch.dialect}-{batch.id}"
+        self._folder = batch.folder
         self._path = self._folder / "results.part"
         self._out: IO[bytes] = self._path.open("wb", buffering=1 << 18)
         self._outcome = Outcome()

@@ -9,11 +9,11 @@ from typing import Any
 
 from batchmark.emulator import ids
 from batchmark.emulator.catalog import OPENAI, find
-from batchmark.emulator.clock import SECOND, seconds
+from batchmark.emulator.clock import SECOND, ns, seconds
 from batchmark.emulator.dialects.openai_bodies import ENDPOINTS
 from batchmark.emulator.dialects.openai_rows import OpenAIBook, peek_model
 from batchmark.emulator.http import Answer, Body, Call, Part, Refused, Route, decode_object, pretty_answer
-from batchmark.emulator.life import Phase, standing
+from batchmark.emulator.life import Facts, Phase, standing
 from batchmark.emulator.service import Service, good_key, masked
 from batchmark.emulator.world import Batch, Outcome, StoredFile
 
@@ -289,7 +289,7 @@ class OpenAI:
             "id": batch.id,
             "object": "batch",
             "endpoint": batch.endpoint,
-            "model": batch.model if validated is not None and phase is not Phase.FAILED else None,
+            "model": batch.model if _model_known(facts, now) and phase is not Phase.FAILED else None,
             "errors": {"object": "list", "data": batch.problems} if phase is Phase.FAILED else None,
             "input_file_id": batch.spec["input_file_id"],
             "completion_window": "24h",
@@ -408,6 +408,14 @@ def _limit(call: Call, *, default: int, most: int) -> int:
 def _page(items: list[dict[str, Any]], *, more: bool) -> Answer:
     first, last = (items[0]["id"], items[-1]["id"]) if items else (None, None)
     return pretty_answer({"object": "list", "data": items, "first_id": first, "last_id": last, "has_more": more})
+
+
+def _model_known(facts: Facts, now: int) -> bool:
+    """The model shows up late in validation, a little before the batch is said to be in progress."""
+    if facts.checked_at is None:
+        return False
+    moment = now if facts.cancel_at is None else min(now, facts.cancel_at)
+    return moment >= max(facts.checked_at, facts.validated_due) - ns(facts.schedule.validate_s) // 5
 
 
 def _maybe(at_ns: int | None) -> int | None:

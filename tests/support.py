@@ -1,0 +1,86 @@
+"""Small tools that several test files share."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import selectors
+from collections.abc import Coroutine, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from batchmark.domain.request import ChatRequest, EmbeddingRequest, Message, Request, Row
+from batchmark.providers import registry
+from batchmark.providers.seam import Wire
+
+__all__ = ["VirtualTimeLoop", "answers_in", "chat", "in_virtual_time", "row", "rows_of", "vector", "wire", "write_lines"]
+
+_T = TypeVar("_T")
+
+
+def wire(provider: str) -> Wire:
+    """A provider's wire rules."""
+    return registry.wire_of(registry.find(provider))
+
+
+def chat(text: str = "hello", **more: Any) -> ChatRequest:
+    """A conversation of one user message."""
+    return ChatRequest((Message("user", text),), **more)
+
+
+def vector(*texts: str, **more: Any) -> EmbeddingRequest:
+    """Texts to embed."""
+    return EmbeddingRequest(texts or ("hello",), **more)
+
+
+def row(number: int, request: Request | None = None, **more: Any) -> Row:
+    """A row of a workload."""
+    return Row(number, number + 1, request or chat(f"question {number}"), **more)
+
+
+def rows_of(count: int) -> list[Row]:
+    """So many rows, each with a custom_id of its own."""
+    return [row(number, custom_id=f"user-{number}") for number in range(count)]
+
+
+def write_lines(path: Path, lines: Iterable[object]) -> Path:
+    """A JSONL file; text is written as it stands."""
+    path.write_text("".join((each if isinstance(each, str) else json.dumps(each)) + "\n" for each in lines))
+    return path
+
+
+def answers_in(path: Path) -> list[dict[str, Any]]:
+    """The answers in a file of answers."""
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+class _Skipping(selectors.DefaultSelector):
+    """A selector that does not wait for a timeout: it reports it as passed."""
+
+    passed_s = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            return super().select(None)
+        found = super().select(0)
+        if not found:
+            self.passed_s += max(timeout, 0.0)
+        return found
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop on which every wait takes no time, but is seen to have passed."""
+
+    def __init__(self) -> None:
+        self._skipping = _Skipping()
+        super().__init__(self._skipping)
+
+    def time(self) -> float:
+        return self._skipping.passed_s
+
+
+def in_virtual_time(work: Coroutine[Any, Any, _T]) -> tuple[_T, float]:
+    """Run `work` where waiting is free; its result, and the seconds that it believes have passed."""
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        result = runner.run(work)
+        return result, runner.get_loop().time()
