@@ -13,7 +13,17 @@ from batchmark.domain.request import ChatRequest, EmbeddingRequest, Message, Req
 from batchmark.providers import registry
 from batchmark.providers.seam import Wire
 
-__all__ = ["VirtualTimeLoop", "answers_in", "chat", "in_virtual_time", "row", "rows_of", "vector", "wire", "write_lines"]
+__all__ = [
+    "VirtualTimeLoop",
+    "answers_in",
+    "chat",
+    "in_virtual_time",
+    "row",
+    "rows_of",
+    "vector",
+    "wire",
+    "write_lines",
+]
 
 _T = TypeVar("_T")
 

@@ -24,8 +24,8 @@ def says(ended: object, code: int, *words: str) -> None:
         assert word in err
 
 
-def test_no_key(run: Run) -> None:
-    says(run("openai", "list"), 3, "no API key for openai", "OPENAI_API_KEY", "--emulate")
+def test_no_key(run_fresh: Run) -> None:
+    says(run_fresh("openai", "list"), 3, "no API key for openai", "OPENAI_API_KEY", "--emulate")
 
 
 def test_a_wrong_key_is_a_credentials_error_on_every_provider(run: Run, home: Path) -> None:

@@ -18,16 +18,16 @@ def newest(run: Run, provider: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_create_list_cancel_list_on_one_world(run: Run, provider: str) -> None:
+def test_create_list_cancel_list_on_one_world(run: Run, run_fresh: Run, provider: str) -> None:
     demo = {"BATCHMARK_EMULATOR_PROFILE": "demo"}
-    created = run(provider, "create", "--emulate", "--no-wait", "--requests", "3", **demo)
+    created = run_fresh(provider, "create", "--emulate", "--no-wait", "--requests", "3", **demo)
     assert created.code == 0, created.err
     batch = newest(run, provider)
     assert str(batch["id"]) in created.out
     assert batch["state"] in ("queued", "running")
-    cancelled = run(provider, "cancel", "--emulate", "--job_id", str(batch["id"]), **demo)
+    cancelled = run_fresh(provider, "cancel", "--emulate", "--job_id", str(batch["id"]), **demo)
     assert cancelled.code == 0, cancelled.err
-    listed = run(provider, "list", "--emulate", **demo)
+    listed = run_fresh(provider, "list", "--emulate", **demo)
     assert listed.code == 0
     assert "emulated" in listed.out
     assert newest(run, provider)["state"] in ("cancelled", "cancelling")

@@ -33,7 +33,8 @@ class Failure(msgspec.Struct, frozen=True):
 class Result(msgspec.Struct, frozen=True):
     """The answer to one request, or the lack of one, as decoded from one line of a raw result file.
 
-    `wire_id` is ours as the provider gave it back. `refused` content is an errored outcome, not an empty answer.
+    `wire_id` is ours as the provider gave it back. `refused` content is an errored outcome, not an empty answer. `embedding` is the
+    vector of a request of one text, `embeddings` are those of a request of several, in the order of its texts.
     """
 
     wire_id: str
@@ -45,6 +46,7 @@ class Result(msgspec.Struct, frozen=True):
     usage: Usage | None = None
     error: Failure | None = None
     model: str | None = None
+    embeddings: list[list[float]] | None = None
 
 
 def is_retryable(status: int | None, code: str) -> bool:

@@ -154,6 +154,7 @@ def _answer(
         embedding=msgspec.UNSET if result.embedding is None else result.embedding,
         parsed=parsed,
         tool_calls=msgspec.UNSET if result.tool_calls is None else result.tool_calls,
+        embeddings=msgspec.UNSET if result.embeddings is None else result.embeddings,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from batchmark.errors import (
     Ambiguous,
     BadCredentials,
     BatchmarkError,
+    LocalTrouble,
     NotFound,
     RateLimited,
     Refused,
@@ -21,7 +23,7 @@ from batchmark.errors import (
     redact,
 )
 
-__all__ = ["CREATE_TIMEOUT_S", "Link", "from_reply", "from_transport", "parse_retry_after"]
+__all__ = ["CREATE_TIMEOUT_S", "Link", "from_nonsense", "from_reply", "from_transport", "parse_retry_after"]
 
 CREATE_TIMEOUT_S = 600.0
 _KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
@@ -62,20 +64,29 @@ class Link:
     async def save(self, url: str, headers: Mapping[str, str], path: Path) -> httpx2.Headers:
         """Stream an answer to `path`: to a `.part` first, synced, then renamed, so that a file under its name is complete.
 
-        Raises httpx2 errors where the stream breaks or its length is not the one announced.
+        Raises httpx2 errors where the stream breaks or its length is not the one announced, LocalTrouble where the disk refuses.
         """
         part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        async with self.http.stream("GET", url, headers=dict(headers)) as response:
-            if response.status_code != 200:
-                await response.aread()
-                raise httpx2.HTTPStatusError(str(response.status_code), request=response.request, response=response)
-            with part.open("wb") as file:
-                async for chunk in response.aiter_bytes(1 << 20):
-                    file.write(chunk)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-            return response.headers
+        try:
+            async with self.http.stream("GET", url, headers=dict(headers)) as response:
+                if response.status_code != 200:
+                    await response.aread()
+                    raise httpx2.HTTPStatusError(str(response.status_code), request=response.request, response=response)
+                with part.open("wb") as file:
+                    async for chunk in response.aiter_bytes(1 << 20):
+                        file.write(chunk)
+                    file.flush()
+                    os.fsync(file.fileno())
+                part.replace(path)
+                return response.headers
+        except OSError as error:
+            raise LocalTrouble(
+                f"{path} cannot be written: {error.strerror or error}; what was saved before is safe",
+                hint="check the disk, then try again",
+            ) from None
+        finally:
+            if part.parent.is_dir():
+                part.unlink(missing_ok=True)
 
     async def close(self) -> None:
         await self.http.aclose()
@@ -85,16 +96,17 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait, from `retry-after-ms` or `retry-after` (seconds or an HTTP date); None where there is none to read."""
     try:
         if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        text = headers.get("retry-after")
-        if text is None:
+            wait = float(headers["retry-after-ms"]) / 1000
+        elif (text := headers.get("retry-after")) is None:
             return None
-        try:
-            return max(0.0, float(text))
-        except ValueError:
-            return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+        else:
+            try:
+                wait = float(text)
+            except ValueError:
+                wait = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
     except (ValueError, TypeError):
         return None
+    return max(0.0, wait) if math.isfinite(wait) else None
 
 
 def from_reply(
@@ -125,7 +137,7 @@ def from_reply(
     if creating and (status >= 500 or status in (408, 409)):
         return Ambiguous(f"{where} gave no clear answer to {action}: {said}; the batch may exist")
     if status == 429:
-        if code and ("quota" in code and "insufficient" in code):
+        if code and ("insufficient_quota" in code or "billing" in code):
             return Refused(
                 f"{where} refused to {action}: {said}",
                 hint="check the account's billing",
@@ -164,4 +176,17 @@ def from_transport(
     return Retryable(
         f"cannot reach {provider} at {base_url} to {action}: {reason}",
         hint="check the network and the base URL; nothing is lost, try again later",
+    )
+
+
+def from_nonsense(provider: str, action: str, error: ValueError, *, creating: bool = False) -> BatchmarkError:
+    """What an answer of success means for us that is not the JSON it should be: a proxy's page, a cut body, a change of the API."""
+    reason = redact(str(error)).strip().rstrip(".").replace("\n", " ")[:200]
+    if creating:
+        return Ambiguous(
+            f"{provider} answered {action} with something else than a batch ({reason}); the batch may exist"
+        )
+    return Retryable(
+        f"{provider} answered {action} with something that is not understood: {reason}",
+        hint="check the base URL and any proxy in between",
     )

@@ -13,7 +13,8 @@ __all__ = ["Answer", "Carried", "decode_carried", "encode_answer", "encode_carri
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """One line of `answers.jsonl`. Exactly one of text, embedding, parsed or tool_calls is there where the outcome is succeeded.
+    """One line of `answers.jsonl`. Where the outcome is succeeded, it holds text (with `parsed` where JSON was asked for), tool_calls,
+    `embedding` for a row of one text, or `embeddings` for a row of several.
 
     `row` counts from 0 in the user's file; `cost_usd` is None where no price is known; `attempt` counts from 1.
     """
@@ -33,6 +34,7 @@ class Answer(msgspec.Struct, frozen=True):
     embedding: list[float] | msgspec.UnsetType = msgspec.UNSET
     parsed: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     tool_calls: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
+    embeddings: list[list[float]] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Carried(msgspec.Struct, frozen=True, array_like=True):

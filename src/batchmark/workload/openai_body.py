@@ -104,8 +104,12 @@ def _plain(content: Any) -> str | None:
         return content
     if not isinstance(content, list):
         return None
-    texts = [each.get("text") if isinstance(each, dict) and each.get("type") == "text" else None for each in content]
-    return "".join(texts) if all(isinstance(text, str) for text in texts) else None
+    texts: list[str] = []
+    for each in content:
+        if not isinstance(each, dict) or each.get("type") != "text" or not isinstance(each.get("text"), str):
+            return None
+        texts.append(each["text"])
+    return "".join(texts)
 
 
 def _part(where: str, value: Any, unknown: list[str]) -> Part | None:

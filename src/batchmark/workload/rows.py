@@ -40,6 +40,7 @@ ANSWER_FIELDS = frozenset(
         "outcome",
         "text",
         "embedding",
+        "embeddings",
         "parsed",
         "tool_calls",
         "finish_reason",

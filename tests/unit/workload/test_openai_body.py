@@ -51,7 +51,9 @@ def test_text_images_and_files_are_parts() -> None:
 
 
 def test_a_part_of_another_kind_is_named() -> None:
-    found, unknown = turn(role="user", content=[{"type": "input_audio", "input_audio": {}}, {"type": "text", "text": ""}])
+    found, unknown = turn(
+        role="user", content=[{"type": "input_audio", "input_audio": {}}, {"type": "text", "text": ""}]
+    )
     assert unknown == ["messages[0].content[0] of type input_audio"]
     assert found.content == (Text(""),)
 
@@ -174,7 +176,7 @@ def test_schemas_are_read_in_both_of_openais_shapes() -> None:
 
 
 def test_what_asks_for_the_usual_is_not_named_and_all_else_is() -> None:
-    body = {"n": 1, "stream": False, "logprobs": None, "logit_bias": {}, "presence_penalty": 0.5}
+    body: dict[str, Any] = {"n": 1, "stream": False, "logprobs": None, "logit_bias": {}, "presence_penalty": 0.5}
     assert chat_parameters(body) == ({}, ["logit_bias", "presence_penalty"])
     assert chat_parameters({"n": 2})[1] == ["n"]
 

@@ -266,9 +266,9 @@ def test_the_digest_is_of_the_rows_that_were_used_and_known_after_a_whole_walk(h
     whole = Workload(path)
     walk = whole.rows()
     next(walk)
-    assert whole.digest is None
-    list(whole.rows())
-    assert whole.digest == hashlib.sha256(b'{"prompt": "a"}\n{"prompt": "b"}\n').hexdigest()
+    before = whole.digest
+    list(walk)
+    assert (before, whole.digest) == (None, hashlib.sha256(b'{"prompt": "a"}\n{"prompt": "b"}\n').hexdigest())
     first = Workload(path, limit=1)
     list(first.rows())
     assert first.digest == hashlib.sha256(b'{"prompt": "a"}\n').hexdigest()
@@ -293,7 +293,7 @@ _JSON = st.recursive(
 _TURN = st.dictionaries(st.sampled_from(["role", "content", "tool_calls", "tool_call_id", "name"]), _JSON)
 _PART = st.fixed_dictionaries(
     {"type": st.sampled_from(["text", "image_url", "input_image", "file", "input_file"]) | _JSON},
-    optional={name: _JSON for name in ("text", "image_url", "file", "file_data", "file_id", "detail", "filename")}
+    optional=dict.fromkeys(("text", "image_url", "file", "file_data", "file_id", "detail", "filename"), _JSON)
     | {"image_url": st.fixed_dictionaries({"url": _JSON}, optional={"detail": _JSON})},
 )
 _MESSAGE = st.fixed_dictionaries(
@@ -304,9 +304,8 @@ _MESSAGE = st.fixed_dictionaries(
         "tool_call_id": _JSON,
     },
 )
-_PARAMETERS = {
-    name: _JSON
-    for name in (
+_PARAMETERS = dict.fromkeys(
+    (
         "max_tokens",
         "max_completion_tokens",
         "temperature",
@@ -322,8 +321,9 @@ _PARAMETERS = {
         "reasoning",
         "n",
         "stream",
-    )
-} | {
+    ),
+    _JSON,
+) | {
     "tools": st.lists(st.fixed_dictionaries({}, optional={"type": _JSON, "function": _JSON, "name": _JSON})) | _JSON,
     "tool_choice": st.fixed_dictionaries({}, optional={"function": _JSON, "name": _JSON}) | _JSON,
     "response_format": st.fixed_dictionaries(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable
 from json import dumps
 from pathlib import Path
@@ -235,13 +234,8 @@ class OpenAISheet:
         # would cost several times as much.
         self._file(kind).write(
             f'{{"id": "batch_req_{ids.stamped_hex(self._at_s)}", "custom_id": {dumps(row.id)}, '
-            f'"response": {{"status_code": {status}, "request_id": "{_uuid()}", "body": {body}}}, "error": null}}\n'
+            f'"response": {{"status_code": {status}, "request_id": "{ids.request_uuid()}", "body": {body}}}, "error": null}}\n'
         )
-
-
-def _uuid() -> str:
-    raw = secrets.token_hex(16)
-    return f"{raw[:8]}-{raw[8:12]}-4{raw[13:16]}-a{raw[17:20]}-{raw[20:]}"
 
 
 def _serves(model: Model | None, endpoint: str) -> bool:

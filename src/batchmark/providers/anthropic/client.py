@@ -14,7 +14,14 @@ from anthropic.types.messages import MessageBatch
 from batchmark.domain.lifecycle import BatchRef, FileRef, ModelInfo, RawFile, Snapshot
 from batchmark.errors import Refused
 from batchmark.providers.anthropic import wire
-from batchmark.providers.http import CREATE_TIMEOUT_S, Link, from_reply, from_transport, parse_retry_after
+from batchmark.providers.http import (
+    CREATE_TIMEOUT_S,
+    Link,
+    from_nonsense,
+    from_reply,
+    from_transport,
+    parse_retry_after,
+)
 from batchmark.providers.seam import ProviderSpec, Submission
 
 __all__ = ["Anthropic"]
@@ -49,6 +56,8 @@ class Anthropic:
             ) from None
         except (anthropic.APIConnectionError, httpx2.HTTPError) as error:
             raise from_transport(self.spec.name, action, error, str(self._link.base_url), creating=creating) from None
+        except ValueError as error:
+            raise from_nonsense(self.spec.name, action, error, creating=creating) from None
 
     async def now(self) -> datetime:
         with self._doing("list batches"):
@@ -72,6 +81,9 @@ class Anthropic:
                     "max_retries": 0,
                 },
             )
+            # the SDK takes any answer of success for the object, even a page of HTML
+            if not isinstance(getattr(batch, "id", None), str):
+                raise ValueError("it has no id")
         return BatchRef(self.spec.name, batch.id)
 
     async def list_batches(self, since: datetime | None = None) -> AsyncIterator[Snapshot]:
@@ -79,7 +91,7 @@ class Anthropic:
         while True:
             with self._doing("list batches"):
                 answer = await self._sdk.messages.batches.with_raw_response.list(limit=_PAGE, after_id=after)
-            snapshots, more = wire.page(await answer.read())
+                snapshots, more = wire.page(await answer.read())
             for snapshot in snapshots:
                 yield snapshot
             oldest = snapshots[-1].created_at if snapshots else None
@@ -90,7 +102,7 @@ class Anthropic:
     async def get(self, ref: BatchRef) -> Snapshot:
         with self._doing(f"show the batch {ref.id}"):
             answer = await self._sdk.messages.batches.with_raw_response.retrieve(ref.id)
-        return wire.snapshot(await answer.read())
+            return wire.snapshot(await answer.read())
 
     async def fetch(self, snapshot: Snapshot, into: Path) -> list[RawFile]:
         files: list[RawFile] = []

@@ -137,6 +137,8 @@ def _turns(messages: tuple[Message, ...]) -> tuple[str, list[JsonObject]]:
                 system.append(message.content)
             continue
         role = "assistant" if message.role == "assistant" else "user"
+        if role == "assistant" and any(isinstance(part, Document) for part in message.content):
+            raise Unsupported("Anthropic's API version 2026-10-21 refuses documents in an assistant message")
         content: Any = (
             message.content if isinstance(message.content, str) else [_part(part) for part in message.content]
         )

@@ -20,7 +20,14 @@ from google.genai import errors, types
 from batchmark.domain.lifecycle import BatchRef, FileRef, ModelInfo, RawFile, Snapshot
 from batchmark.errors import BadInput
 from batchmark.providers.google import wire
-from batchmark.providers.http import CREATE_TIMEOUT_S, Link, from_reply, from_transport, parse_retry_after
+from batchmark.providers.http import (
+    CREATE_TIMEOUT_S,
+    Link,
+    from_nonsense,
+    from_reply,
+    from_transport,
+    parse_retry_after,
+)
 from batchmark.providers.seam import ProviderSpec, Submission
 
 __all__ = ["Google"]
@@ -60,6 +67,8 @@ class Google:
             ) from None
         except httpx2.HTTPError as error:
             raise from_transport(self.spec.name, action, error, str(self._link.base_url), creating=creating) from None
+        except ValueError as error:
+            raise from_nonsense(self.spec.name, action, error, creating=creating) from None
 
     @property
     def _headers(self) -> dict[str, str]:
@@ -84,7 +93,9 @@ class Google:
                 file=str(shard),
                 config=types.UploadFileConfig(mime_type="application/jsonl", display_name=label),
             )
-        return FileRef(self.spec.name, file.name or "")
+            if not file.name:
+                raise ValueError("it names no file")
+        return FileRef(self.spec.name, file.name)
 
     async def create(self, submission: Submission) -> BatchRef:
         source = (
@@ -112,7 +123,9 @@ class Google:
                     src=submission.file.id if submission.file else [],
                     config=types.CreateBatchJobConfig(http_options=options),
                 )
-        return BatchRef(self.spec.name, job.name or "")
+            if not job.name:
+                raise ValueError("it names no batch")
+        return BatchRef(self.spec.name, job.name)
 
     async def list_batches(self, since: datetime | None = None) -> AsyncIterator[Snapshot]:
         token = ""

@@ -337,12 +337,15 @@ def decode(line: bytes) -> Result:
 def _answer(key: str, response: _Response) -> Result:
     usage = _usage(response.usage_metadata) if response.usage_metadata else None
     if response.embedding is not None:
-        tokens = Usage(input_tokens=_int(response.token_count))
+        usage = usage or Usage(input_tokens=_int(response.token_count))
+        if not response.embedding.values:
+            failure = Failure("empty_answer", "the vector is empty", False)
+            return Result(key, Outcome.ERRORED, usage=usage, error=failure, model=response.model_version)
         return Result(
             key,
             Outcome.SUCCEEDED,
-            embedding=response.embedding.values or [],
-            usage=usage or tokens,
+            embedding=response.embedding.values,
+            usage=usage,
             model=response.model_version,
         )
     candidate = response.candidates[0] if response.candidates else None
@@ -503,8 +506,7 @@ def page(body: bytes) -> tuple[list[Snapshot], str | None]:
 def _time(text: str | None) -> datetime | None:
     if text is None:
         return None
-    head, dot, fraction = text.rstrip("Z").partition(".")
-    moment = datetime.fromisoformat(head + (dot + (fraction + "000000")[:6] if dot else ""))
+    moment = datetime.fromisoformat(text)  # nanoseconds are cut to microseconds
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 

@@ -13,7 +13,14 @@ import openai
 from batchmark.domain.lifecycle import BatchRef, FileRef, ModelInfo, RawFile, Snapshot
 from batchmark.errors import Refused
 from batchmark.prices.lookup import batch_priced
-from batchmark.providers.http import CREATE_TIMEOUT_S, Link, from_reply, from_transport, parse_retry_after
+from batchmark.providers.http import (
+    CREATE_TIMEOUT_S,
+    Link,
+    from_nonsense,
+    from_reply,
+    from_transport,
+    parse_retry_after,
+)
 from batchmark.providers.openai import wire
 from batchmark.providers.seam import ProviderSpec, Submission
 
@@ -48,6 +55,8 @@ class OpenAI:
             ) from None
         except (openai.APIConnectionError, httpx2.HTTPError) as error:
             raise from_transport(self.spec.name, action, error, str(self._link.base_url), creating=creating) from None
+        except ValueError as error:
+            raise from_nonsense(self.spec.name, action, error, creating=creating) from None
 
     async def now(self) -> datetime:
         with self._doing("list batches"):
@@ -58,6 +67,7 @@ class OpenAI:
         # an open handle is streamed; a Path would be read whole
         with self._doing(f"take the file for {label}"), shard.open("rb") as handle:
             file = await self._sdk.files.create(file=(f"{label}.jsonl", handle, "application/jsonl"), purpose="batch")
+            _check_id(file)
         return FileRef(self.spec.name, file.id)
 
     async def create(self, submission: Submission) -> BatchRef:
@@ -70,6 +80,7 @@ class OpenAI:
                 metadata={wire.LABEL_KEY: submission.label},
                 timeout=CREATE_TIMEOUT_S,
             )
+            _check_id(batch)
         return BatchRef(self.spec.name, batch.id)
 
     async def list_batches(self, since: datetime | None = None) -> AsyncIterator[Snapshot]:
@@ -77,7 +88,7 @@ class OpenAI:
         while True:
             with self._doing("list batches"):
                 answer = await self._sdk.batches.with_raw_response.list(limit=_PAGE, after=after)
-            snapshots, more = wire.page(answer.content)
+                snapshots, more = wire.page(answer.content)
             for snapshot in snapshots:
                 yield snapshot
             oldest = snapshots[-1].created_at if snapshots else None
@@ -88,7 +99,7 @@ class OpenAI:
     async def get(self, ref: BatchRef) -> Snapshot:
         with self._doing(f"show the batch {ref.id}"):
             answer = await self._sdk.batches.with_raw_response.retrieve(ref.id)
-        return wire.snapshot(answer.content)
+            return wire.snapshot(answer.content)
 
     async def fetch(self, snapshot: Snapshot, into: Path) -> list[RawFile]:
         files: list[RawFile] = []
@@ -131,6 +142,12 @@ class OpenAI:
 
     async def close(self) -> None:
         await self._link.close()
+
+
+def _check_id(made: object) -> None:
+    """The SDK takes any answer of success for the object, even a page of HTML."""
+    if not isinstance(getattr(made, "id", None), str):
+        raise ValueError("it has no id")
 
 
 def _message(error: openai.APIStatusError) -> str:

@@ -255,7 +255,8 @@ class _Item(msgspec.Struct, frozen=True):
 
 
 class _Vector(msgspec.Struct, frozen=True):
-    embedding: list[float] | str | None = None
+    embedding: list[float]
+    index: int = 0
 
 
 class _Incomplete(msgspec.Struct, frozen=True):
@@ -343,8 +344,11 @@ def decode(line: bytes) -> Result:
     if entry.error is not None or response is None:
         return _failed(entry.custom_id, None, entry.error, None)
     body = response.body
-    if not 200 <= response.status_code < 300 or body is None:
+    # a Responses body says in itself that the model failed, under a status of 200
+    if not 200 <= response.status_code < 300 or body is None or body.error is not None:
         return _failed(entry.custom_id, response.status_code, body.error if body else None, body)
+    if body.choices is None and body.output is None and body.data is None:
+        return _decode_other_body(line)
     return _answer(entry.custom_id, body)
 
 
@@ -355,8 +359,9 @@ def _decode_other_body(line: bytes) -> Result:
     if entry.error is not None or response is None:
         return _failed(entry.custom_id, None, entry.error, None)
     text = bytes(response.body).decode()
-    if not 200 <= response.status_code < 300:
-        return _failed(entry.custom_id, response.status_code, _Error(message=text[:500]), None)
+    if not 200 <= response.status_code < 300 or text in ("null", "{}"):
+        said = None if text in ("null", "{}") else _Error(message=text[:500])
+        return _failed(entry.custom_id, response.status_code, said, None)
     return Result(entry.custom_id, Outcome.SUCCEEDED, text=text)
 
 
@@ -372,7 +377,9 @@ def _failed(custom_id: str, status: int | None, error: _Error | None, body: _Bod
     expired = code == "batch_expired"
     cancelled = code == "batch_cancelled"
     outcome = Outcome.EXPIRED if expired else Outcome.CANCELLED if cancelled else Outcome.ERRORED
-    retryable = expired or is_retryable(status, code)
+    # a failure under a status of success is judged by its code alone
+    succeeded = status is not None and 200 <= status < 300
+    retryable = expired or is_retryable(None if succeeded else status, code)
     return Result(
         custom_id,
         outcome,
@@ -407,10 +414,11 @@ def _answer(custom_id: str, body: _Body) -> Result:
         ]
         finish = {"max_output_tokens": "length", "completed": "stop"}.get(finish or "", finish)
     elif body.data is not None:
-        vector = body.data[0].embedding if body.data else None
-        if isinstance(vector, list):
-            return Result(custom_id, Outcome.SUCCEEDED, embedding=vector, usage=usage, model=body.model)
-        raise msgspec.ValidationError("no vector")
+        vectors = [each.embedding for each in sorted(body.data, key=lambda each: each.index)]
+        if len(vectors) == 1:
+            return Result(custom_id, Outcome.SUCCEEDED, embedding=vectors[0], usage=usage, model=body.model)
+        if vectors:
+            return Result(custom_id, Outcome.SUCCEEDED, embeddings=vectors, usage=usage, model=body.model)
     if refusal:
         failure = Failure("refused", refusal, False)
     elif not text and not calls:
