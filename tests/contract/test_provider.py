@@ -561,7 +561,7 @@ def test_a_read_that_fails_may_be_tried_again_and_is_sent_once(spec: ProviderSpe
 
 def test_results_that_break_off_are_not_taken_for_whole(spec: ProviderSpec, home: Path) -> None:
     async def work(provider: Provider, url: str) -> None:
-        files = (f"{url}/results",) if spec.name == "anthropic" else ("files/out",)
+        files = (f"{url}/results",) if spec.name == "anthropic" else ("files/../../out",)
         ref = BatchRef(spec.name, f"{spec.id_prefixes[0]}x")
         seen = Snapshot(ref=ref, state=State.SUCCEEDED, raw_status="", files=files)
         with pytest.raises(Retryable):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -20,7 +19,8 @@ async def repeat(call: Callable[[], Awaitable[_T]], pace: Pace, *, warn: Callabl
 
     Raises the last Retryable once nothing has worked for `pace.patience_s`; other errors at once.
     """
-    began = time.monotonic()
+    clock = asyncio.get_running_loop().time
+    began = clock()
     failures = 0
     while True:
         try:
@@ -28,7 +28,7 @@ async def repeat(call: Callable[[], Awaitable[_T]], pace: Pace, *, warn: Callabl
         except Retryable as error:
             failures += 1
             wait = backoff_s(failures, error.retry_after_s)
-            if time.monotonic() + wait - began > pace.patience_s:
+            if clock() + wait - began > pace.patience_s:
                 raise
             if failures == 3:
                 warn(f"{error.message}; still trying")

@@ -6,7 +6,6 @@ Every step reads from the ledger what is still to be done, so driving a job agai
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -91,7 +90,8 @@ async def drive(account: Account, jobs: Sequence[JobRecord], tell: Listener) -> 
     # a refusal is recorded as the problem of its job, which ends with the others below
     with suppress(Refused):
         await send(account, jobs, tell)
-    began = time.monotonic()
+    clock = asyncio.get_running_loop().time
+    began = clock()
     poller = Poller(account.provider, account.ledger)
     ended: dict[str, Totals | None] = {}
     while True:
@@ -101,7 +101,7 @@ async def drive(account: Account, jobs: Sequence[JobRecord], tell: Listener) -> 
         watched = [batch for job in jobs if job.id not in ended for batch in _under_way(account.ledger, job)]
         if not watched:
             return ended
-        await asyncio.sleep(next_poll_s(account.pace, time.monotonic() - began))
+        await asyncio.sleep(next_poll_s(account.pace, clock() - began))
         await look(account, poller, jobs, watched, tell)
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -69,18 +68,33 @@ def stage(
     than the rows before it. Raises LocalTrouble where the disk refuses.
     """
     make_folder(folder)
+    done: list[ShardRecord] = []
     try:
-        return _stage(rows, wire, limits, source=source, model=model, job_id=job_id, folder=folder, attempt=attempt)
+        _stage(rows, wire, limits, done, source=source, model=model, job_id=job_id, folder=folder, attempt=attempt)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        # only what this call wrote: the folder may hold the results of earlier attempts
+        for shard in done:
+            shard_path(folder, shard.label).unlink(missing_ok=True)
+            carried_path(folder, shard.label).unlink(missing_ok=True)
+        with suppress(OSError):
+            folder.rmdir()
         raise
+    return done
 
 
 def _stage(
-    rows: Iterable[Row], wire: Wire, limits: Limits, *, source: str, model: str, job_id: str, folder: Path, attempt: int
-) -> list[ShardRecord]:
+    rows: Iterable[Row],
+    wire: Wire,
+    limits: Limits,
+    done: list[ShardRecord],
+    *,
+    source: str,
+    model: str,
+    job_id: str,
+    folder: Path,
+    attempt: int,
+) -> None:
     frame = wire.FRAME
-    done: list[ShardRecord] = []
     files = ExitStack()
     current: _Open | None = None
 
@@ -145,7 +159,10 @@ def _stage(
                 ):
                     finish(current)
                     current = begin(endpoint)
+                    # with a longer shard number the row may be longer
                     encoded = wire.encode(row.request, wire_id(current.label, current.rows), model)
+                    if reason := too_big(limits, frame, len(encoded)):
+                        raise wrong(reason)
             except Unsupported as error:
                 raise wrong(str(error)) from None
             if current.rows:
@@ -157,7 +174,6 @@ def _stage(
             current.texts += texts
         if current is not None:
             finish(current)
-    return done
 
 
 def _wants_json(request: Request) -> bool:

@@ -15,7 +15,7 @@ from batchmark.engine.calls import repeat
 from batchmark.engine.events import Listener, Submitted, Trouble, Uploading
 from batchmark.engine.pace import Pace
 from batchmark.engine.stage import shard_path
-from batchmark.errors import Ambiguous, BatchmarkError, RateLimited, Retryable
+from batchmark.errors import Ambiguous, BadCredentials, RateLimited, Refused, Retryable
 from batchmark.ledger.records import BatchRecord, JobRecord, ShardRecord
 from batchmark.ledger.store import Ledger
 from batchmark.providers.http import CREATE_TIMEOUT_S
@@ -79,10 +79,10 @@ async def submit(
             warn(error.message)
             await asyncio.sleep(max(error.retry_after_s or 0.0, 5.0))
             continue
-        except Retryable:
+        except (Retryable, BadCredentials):
             ledger.withdraw_intent(shard)
             raise
-        except BatchmarkError as error:
+        except Refused as error:
             ledger.record_failed(shard, "intended", error.message)
             raise
         tell(Submitted(job, shard, ref.id))

@@ -52,16 +52,19 @@ class Ledger:
             self._ensure_schema(connection)
 
     def _ensure_schema(self, connection: Connection) -> None:
-        if sqlalchemy.inspect(connection).has_table(versions.name):
-            found = connection.execute(select(versions.c.version)).scalar_one()
-            if found > SCHEMA_VERSION:
-                raise LocalTrouble(
-                    f"the ledger {self.path} was written by a newer batchmark (schema {found}, this one knows {SCHEMA_VERSION})",
-                    hint="upgrade batchmark, or set BATCHMARK_HOME to another folder",
-                )
-            return
-        metadata.create_all(connection)
-        connection.execute(versions.insert().values(version=SCHEMA_VERSION))
+        found = _schema_version(connection)
+        if found is None:
+            # one process makes the tables, all of them or none
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            found = _schema_version(connection)
+        if found is None:
+            metadata.create_all(connection)
+            connection.execute(versions.insert().values(version=SCHEMA_VERSION))
+        elif found > SCHEMA_VERSION:
+            raise LocalTrouble(
+                f"the ledger {self.path} was written by a newer batchmark (schema {found}, this one knows {SCHEMA_VERSION})",
+                hint="upgrade batchmark, or set BATCHMARK_HOME to another folder",
+            )
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -241,6 +244,12 @@ class Ledger:
                 kind(**{name: value for name, value in row.items() if name in names})
                 for row in connection.execute(query, bound).mappings()
             ]
+
+
+def _schema_version(connection: Connection) -> int | None:
+    if not sqlalchemy.inspect(connection).has_table(versions.name):
+        return None
+    return connection.execute(select(versions.c.version)).scalar_one_or_none()
 
 
 def _values(record: RunRecord | JobRecord | ShardRecord | BatchRecord) -> dict[str, Any]:

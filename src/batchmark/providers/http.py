@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -23,7 +24,15 @@ from batchmark.errors import (
     redact,
 )
 
-__all__ = ["CREATE_TIMEOUT_S", "Link", "from_nonsense", "from_reply", "from_transport", "parse_retry_after"]
+__all__ = [
+    "CREATE_TIMEOUT_S",
+    "Link",
+    "from_nonsense",
+    "from_reply",
+    "from_transport",
+    "parse_retry_after",
+    "plain_name",
+]
 
 CREATE_TIMEOUT_S = 600.0
 _KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
@@ -90,6 +99,11 @@ class Link:
 
     async def close(self) -> None:
         await self.http.aclose()
+
+
+def plain_name(id_: str) -> str:
+    """An id out of an answer as part of a file name of ours: it leads out of no folder."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", id_)[:128]
 
 
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:

@@ -53,6 +53,8 @@ ANSWER_FIELDS = frozenset(
         "error",
     }
 )
+_CHAT_PARAMETERS = frozenset(openai_body.CHAT_PARAMETERS)
+_seen_parameters: dict[str, dict[str, Any]] = {}
 _SOURCES = ("prompt", "messages", "input")
 _BATCH_LINE = ("method", "url", "body")
 
@@ -250,11 +252,23 @@ def _chat(entry: JsonObject, source: str) -> ChatRequest:
         raise _Wrong(f"cannot use {', '.join(unknown)}")
     if system is not None:
         messages = (Message("system", system), *messages)
-    body = {key: entry.pop(key) for key in openai_body.CHAT_PARAMETERS if key in entry}
-    parameters, unknown = _try(lambda: openai_body.chat_parameters(body))
-    if unknown:
-        raise _Wrong(f"cannot use {', '.join(unknown)}")
-    return ChatRequest(messages, **parameters)
+    return ChatRequest(messages, **_parameters({key: entry.pop(key) for key in _CHAT_PARAMETERS.intersection(entry)}))
+
+
+def _parameters(body: JsonObject) -> dict[str, Any]:
+    """The parameters of a chat row. Rows of a file mostly share them, so the last few sets are remembered."""
+    if not body:
+        return body
+    key = repr(sorted(body.items()))
+    known = _seen_parameters.get(key)
+    if known is None:
+        known, unknown = _try(lambda: openai_body.chat_parameters(body))
+        if unknown:
+            raise _Wrong(f"cannot use {', '.join(unknown)}")
+        if len(_seen_parameters) >= 64:
+            _seen_parameters.clear()
+        _seen_parameters[key] = known
+    return known
 
 
 def _take(entry: JsonObject, key: str, kind: type, kind_name: str) -> Any:

@@ -21,6 +21,7 @@ from batchmark.providers.http import (
     from_reply,
     from_transport,
     parse_retry_after,
+    plain_name,
 )
 from batchmark.providers.seam import ProviderSpec, Submission
 
@@ -114,7 +115,7 @@ class Anthropic:
                     f"anthropic names results of {snapshot.ref.id} at another host ({address.host}); they are not fetched from there",
                     hint="check ANTHROPIC_BASE_URL and any proxy in between",
                 )
-            path = into / f"{snapshot.ref.id}_results.jsonl"
+            path = into / f"{plain_name(snapshot.ref.id)}_results.jsonl"
             with self._doing(f"download the results of {snapshot.ref.id}"):
                 await self._download(str(address), path)
             files.append(RawFile(path))

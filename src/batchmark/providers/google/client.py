@@ -6,6 +6,7 @@ counts and errors, and warns about states it does not know.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ from batchmark.providers.http import (
     from_reply,
     from_transport,
     parse_retry_after,
+    plain_name,
 )
 from batchmark.providers.seam import ProviderSpec, Submission
 
@@ -42,6 +44,9 @@ class Google:
     def __init__(self, spec: ProviderSpec, *, key: str, base_url: str) -> None:
         self.spec = spec
         self._key = key
+        # of no use to whoever runs a batch, and states are read from the raw JSON
+        warnings.filterwarnings("ignore", message=r"batches\.create_embeddings\(\) is experimental")
+        warnings.filterwarnings("ignore", message=r".* is not a valid JobState")
         self._link = Link(spec.name, base_url)
         self._root = f"{base_url.rstrip('/')}/{_VERSION}"
         # a client of our own keeps the SDK from switching to aiohttp where that is installed
@@ -145,7 +150,7 @@ class Google:
             return wire.snapshot(await self._read(_name(ref)))
 
     async def fetch(self, snapshot: Snapshot, into: Path) -> list[RawFile]:
-        name = snapshot.ref.id.rpartition("/")[2]
+        name = plain_name(snapshot.ref.id.rpartition("/")[2])
         if snapshot.files:
             path = into / f"{name}.jsonl"
             for file in snapshot.files:

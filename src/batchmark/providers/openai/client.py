@@ -20,6 +20,7 @@ from batchmark.providers.http import (
     from_reply,
     from_transport,
     parse_retry_after,
+    plain_name,
 )
 from batchmark.providers.openai import wire
 from batchmark.providers.seam import ProviderSpec, Submission
@@ -104,7 +105,7 @@ class OpenAI:
     async def fetch(self, snapshot: Snapshot, into: Path) -> list[RawFile]:
         files: list[RawFile] = []
         for file_id in snapshot.files:
-            path = into / f"{file_id}.jsonl"
+            path = into / f"{plain_name(file_id)}.jsonl"
             with self._doing(f"download {file_id}"):
                 await self._download(file_id, path)
             files.append(RawFile(path))
