@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import os
 import socket
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,15 @@ def loopback_only() -> Iterator[None]:
     patch.setattr(socket.socket, "connect", guarded)
     patch.setattr(socket.socket, "connect_ex", guarded_ex)
     patch.setattr(socket, "getaddrinfo", guarded_lookup)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_tls_context() -> Iterator[None]:
+    """Every SDK client reads all root certificates, 30 ms or more each time, and no test speaks TLS."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(ssl, "create_default_context", functools.cache(ssl.create_default_context))
     yield
     patch.undo()
 

@@ -162,7 +162,7 @@ def _decode(wire: Wire, line: bytes) -> Result:
     """A line that names its row but cannot be read is that row's failure, not the run's."""
     try:
         return wire.decode(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return Result(
             "", Outcome.ERRORED, error=Failure("unreadable_answer", f"the result line cannot be read: {error}", False)
         )
@@ -178,7 +178,7 @@ def _index(raws: list[BinaryIO], wire: Wire, shard: ShardRecord) -> _Places:
                 continue
             try:
                 found = parse_wire_id(wire.wire_id_of(line))
-            except ValueError:
+            except (ValueError, RecursionError):
                 places.unreadable += 1
                 continue
             if found is None or found[0] != shard.label or found[1] >= shard.rows:

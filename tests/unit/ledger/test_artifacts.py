@@ -37,20 +37,6 @@ def test_a_place_that_cannot_be_written_is_this_machines_trouble(home: Path) -> 
         make_folder(home / "file" / "folder")
 
 
-def test_a_full_disk_says_so() -> None:
-    full = Path("/dev/full")
-    if not full.exists():
-        pytest.skip("no /dev/full on this machine")
-    with pytest.raises(OSError):
-        full.write_bytes(b"x")  # it is what it promises
-    import errno
-
-    from batchmark.ledger.artifacts import _trouble
-
-    trouble = _trouble(Path("out"), OSError(errno.ENOSPC, "No space left on device"))
-    assert "the disk is full" in trouble.message and trouble.hint is not None
-
-
 def test_a_folder_may_be_there_already(home: Path) -> None:
     assert make_folder(home / "a" / "b") == make_folder(home / "a" / "b")
 

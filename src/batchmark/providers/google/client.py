@@ -1,7 +1,7 @@
 """Talking to the Gemini Developer API through its official SDK. The only module that imports it.
 
-Uploads, creates, cancels and model lists go through the SDK. Batches are read as raw JSON on the same connection: the SDK hides their
-counts and errors, and warns about states it does not know.
+Uploads, creates, cancels, deletes and model lists go through the SDK. Batches are read as raw JSON on the same connection: the SDK hides
+their counts and errors, and warns about states it does not know.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Google:
         return FileRef(self.spec.name, file.name)
 
     async def create(self, submission: Submission) -> BatchRef:
-        source = (
+        source: dict[str, Any] = (
             {"fileName": submission.file.id}
             if submission.file
             else {"requests": {"requests": _inline(submission.path)}}
@@ -117,9 +117,9 @@ class Google:
             if submission.endpoint == wire.EMBED:
                 job = await self._sdk.aio.batches.create_embeddings(
                     model=submission.model,
-                    src=types.EmbeddingsBatchJobSource(
-                        file_name=submission.file.id if submission.file else "files/inline"
-                    ),
+                    src=types.EmbeddingsBatchJobSource(file_name=submission.file.id)
+                    if submission.file
+                    else types.EmbeddingsBatchJobSource(inlined_requests=types.EmbedContentBatch(contents=[])),
                     config=types.CreateEmbeddingsBatchJobConfig(http_options=options),
                 )
             else:
