@@ -96,7 +96,9 @@ def shard(
     rows = [rules.encode(each, wire_id(label, number), model) for number, each in enumerate(requests)]
     path = folder / f"{label}.requests"
     path.write_bytes(rules.FRAME.prefix + rules.FRAME.separator.join(rows) + rules.FRAME.suffix)
-    return Submission(path=path, label=label, model=model, endpoint=rules.endpoint(requests[0]), rows=len(rows))
+    return Submission(
+        path=path, label=label, model=model, endpoint=rules.endpoint(requests[0]), rows=len(rows), timeout_s=30
+    )
 
 
 def chats(count: int, text: str = "question") -> list[Request]:

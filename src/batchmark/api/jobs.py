@@ -23,6 +23,7 @@ from batchmark.engine.collect import lines_of
 from batchmark.engine.drive import Account, answers_path, drive, finish_ended, look, send
 from batchmark.engine.events import JobStaged, Listener
 from batchmark.engine.pace import next_poll_s
+from batchmark.engine.points import reach
 from batchmark.engine.poll import Poller
 from batchmark.engine.stage import stage
 from batchmark.errors import BadInput, NotFound, Refused
@@ -126,6 +127,7 @@ def stage_jobs(
         for shard in shards:
             ledger.record_shard(shard)
         tell(JobStaged(job, len(shards)))
+    reach("staged")
     return [job for job, _ in staged]
 
 
@@ -359,6 +361,12 @@ async def cancel(workspace: Workspace, spec: ProviderSpec, id_: str, tell: Liste
             raise Refused(
                 f"{id_} cannot be cancelled: it is over ({words})", hint=f"see: batchmark {spec.name} status {id_}"
             )
+        doubtful = next((batch for batch in running if batch.standing == "unconfirmed"), None)
+        if doubtful is not None:
+            raise Refused(
+                f"{doubtful.id} may not be this job's batch, so it is not cancelled: its create got no clear answer",
+                hint=f"its results will tell: batchmark {spec.name} results {job.id} --wait",
+            )
         for batch in running:
             if State(batch.state) is not State.CANCELLING:
                 await account.provider.cancel(BatchRef(spec.name, batch.id))
@@ -376,7 +384,13 @@ def _unsettled(workspace: Workspace, job_id: str) -> bool:
 async def delete(workspace: Workspace, spec: ProviderSpec, id_: str) -> list[str]:
     """Remove a job's batches, or any batch, from the account and return their ids. Answers already here are kept."""
     job = find_job(workspace, spec, id_)
-    ids = [batch.id for batch in report_job(workspace, job.id).batches] if job else [id_]
+    batches = report_job(workspace, job.id).batches if job else ()
+    if any(batch.standing == "unconfirmed" for batch in batches):
+        raise Refused(
+            f"job {id_} has a batch that may not be ours, so nothing is deleted",
+            hint="its results will tell; fetch them first",
+        )
+    ids = [batch.id for batch in batches] if job else [id_]
     async with workspace.account(spec) as account:
         for batch_id in ids:
             await account.provider.delete(BatchRef(spec.name, batch_id))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,6 +65,25 @@ class EmulatorSettings:
             answers=environment.get("BATCHMARK_EMULATOR_ANSWERS", "auto"),
             time_scale=time_scale,
         )
+
+
+# The waits that a user may set, in seconds: for slow lines, and for tests.
+_PACE_VARIABLES = {
+    "young_s": "BATCHMARK_POLL_S",
+    "grace_s": "BATCHMARK_GRACE_S",
+    "create_timeout_s": "BATCHMARK_CREATE_TIMEOUT_S",
+    "patience_s": "BATCHMARK_PATIENCE_S",
+}
+
+
+def _is_seconds(text: str, variable: str) -> bool:
+    try:
+        good = float(text) > 0
+    except ValueError:
+        good = False
+    if not good:
+        raise BadInput(f"{variable} must be a number of seconds above 0, not {text!r}")
+    return True
 
 
 class Workspace:
@@ -146,7 +165,17 @@ class Workspace:
         """How often to look. The emulated world is next door and quick."""
         if self._pace is not None:
             return self._pace
-        return Pace(young_s=0.25, longest_s=5.0, patience_s=30.0, grace_s=1.0) if self.emulate else Pace()
+        usual = (
+            Pace(young_s=0.25, longest_s=5.0, patience_s=30.0, grace_s=1.0, create_timeout_s=60.0)
+            if self.emulate
+            else Pace()
+        )
+        named = {
+            field: float(text)
+            for field, variable in _PACE_VARIABLES.items()
+            if (text := self.environment.get(variable, "").strip()) and _is_seconds(text, variable)
+        }
+        return replace(usual, **named)
 
     def require_key(self, spec: ProviderSpec) -> None:
         """Raise Configuration where the provider cannot be used for want of a key."""

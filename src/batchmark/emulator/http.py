@@ -73,6 +73,9 @@ class Call:
     too_large: bool = False  # beyond the route's limit; what came after it was thrown away
     malformed: str | None = None  # a form that could not be taken apart
     subject: str | None = None  # the batch or file that the call turned out to be about, for the journal
+    stored: int | None = None  # the sequence number of the batch that the call made
+    hide_ns: int = 0  # a fault: how long a batch made by this call stays unseen
+    lag_ns: int = 0  # a fault: how old a batch must be for this call to see it
 
     def raw_body(self) -> bytes:
         """The whole body in memory: only for routes whose limit is small."""
@@ -135,6 +138,10 @@ class Dialect(Protocol):
 
     def headers(self, call: Call, elapsed_ms: int) -> dict[str, str]:
         """The headers that every answer carries."""
+        ...
+
+    def subject(self, call: Call) -> tuple[str, list[str]]:
+        """The model of the batch that a call is about or would make, and the batch's names: its id and labels."""
         ...
 
 

@@ -100,10 +100,12 @@ def standing(facts: Facts, now: int) -> Standing:
         return Standing(phase=Phase.VALIDATING, held=now >= facts.validated_due)
     if facts.refused:
         return Standing(phase=Phase.FAILED, ended_at=validated)
-    if now < begun:
+    if now < begun and not facts.expired:
         return Standing(phase=Phase.QUEUED, validated_at=validated)
     if facts.expired:
-        finalizing, end_due = facts.expires_at, facts.expires_at + ns(plan.drain_s)
+        finalizing = max(facts.expires_at, validated)
+        end_due = finalizing + ns(plan.drain_s)
+        begun = begun if begun <= finalizing else None
         last = Phase.EXPIRED
     else:
         due = begun + ns(plan.run_s)

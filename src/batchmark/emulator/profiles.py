@@ -41,7 +41,8 @@ class Profile:
 class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     """The planned lengths of one batch's parts, in emulated seconds; stored with the batch.
 
-    `drain_s` is the time between the completion window's end and the expired batch's last word.
+    `drain_s` is the time between the completion window's end and the expired batch's last word. `cut` is set where a
+    fault closes the window early: the part of the rows that are done by then.
     """
 
     validate_s: float
@@ -51,6 +52,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     cancel_s: float
     drain_s: float
     window_s: float
+    cut: float | None = None
 
 
 def _always(length_s: float) -> Span:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 __all__ = ["SCHEMA_VERSION", "Store"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS clock (
@@ -39,6 +39,8 @@ CREATE TABLE IF NOT EXISTS batches (
     deleted INTEGER NOT NULL DEFAULT 0,
     step TEXT NOT NULL, due_at INTEGER NOT NULL,
     owner TEXT, owner_pid INTEGER, owner_until REAL,
+    queue TEXT NOT NULL DEFAULT '', input_bytes INTEGER NOT NULL DEFAULT 0, labels TEXT NOT NULL DEFAULT '[]',
+    faults TEXT, hidden_until INTEGER NOT NULL DEFAULT 0, holds_until INTEGER NOT NULL DEFAULT 0,
     UNIQUE (dialect, id)
 );
 CREATE INDEX IF NOT EXISTS batches_by_age ON batches (dialect, deleted, seq);
@@ -50,9 +52,27 @@ CREATE TABLE IF NOT EXISTS uploads (
 CREATE TABLE IF NOT EXISTS journal (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     at_ns INTEGER NOT NULL, dialect TEXT NOT NULL, operation TEXT NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL,
-    status INTEGER NOT NULL, subject TEXT, request_bytes INTEGER NOT NULL
+    status INTEGER NOT NULL, subject TEXT, request_bytes INTEGER NOT NULL,
+    stored TEXT, batch_seq INTEGER, faults TEXT
 );
+CREATE TABLE IF NOT EXISTS fault_counts (rule TEXT PRIMARY KEY, count INTEGER NOT NULL);
 """
+
+# From each older version to the next.
+_UPGRADES = {
+    1: (
+        "ALTER TABLE batches ADD COLUMN queue TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE batches ADD COLUMN input_bytes INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE batches ADD COLUMN labels TEXT NOT NULL DEFAULT '[]'",
+        "ALTER TABLE batches ADD COLUMN faults TEXT",
+        "ALTER TABLE batches ADD COLUMN hidden_until INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE batches ADD COLUMN holds_until INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE journal ADD COLUMN stored TEXT",
+        "ALTER TABLE journal ADD COLUMN batch_seq INTEGER",
+        "ALTER TABLE journal ADD COLUMN faults TEXT",
+        "CREATE TABLE fault_counts (rule TEXT PRIMARY KEY, count INTEGER NOT NULL)",
+    ),
+}
 
 
 class Store:
@@ -71,14 +91,23 @@ class Store:
                     for statement in _SCHEMA.split(";"):
                         self._connection.execute(statement)
                     self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            row = self.one("PRAGMA user_version")
-            if row is None or row[0] != SCHEMA_VERSION:
+            if self._version() in _UPGRADES:
+                with self.transaction():
+                    while (version := self._version()) in _UPGRADES:  # another process may have been first
+                        for statement in _UPGRADES[version]:
+                            self._connection.execute(statement)
+                        self._connection.execute(f"PRAGMA user_version = {version + 1}")
+            if self._version() != SCHEMA_VERSION:
                 raise sqlite3.DatabaseError(
                     "it was made by another version of batchmark; remove the folder to begin anew"
                 )
         except sqlite3.Error:
             self._connection.close()
             raise
+
+    def _version(self) -> int:
+        row = self.one("PRAGMA user_version")
+        return 0 if row is None else int(row[0])
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ import sqlite3
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,14 @@ class Batch:
     outcome: Outcome | None
     deleted: bool
     step: str
+    faults: tuple[str, ...]
+    labels: list[str]
     facts: Facts
+
+    @property
+    def names(self) -> list[str]:
+        """What a rule may call it by: its id and its labels."""
+        return [self.id, *self.labels]
 
     @property
     def folder(self) -> Path:
@@ -263,8 +271,16 @@ class World:
         keep_source: bool = False,
         total: int = 0,
         created_at: int | None = None,
+        labels: Sequence[str] = (),
+        faults: Sequence[str] = (),
+        bend: Callable[[Schedule], Schedule] | None = None,
+        hidden_ns: int = 0,
+        holds_ns: int = 0,
     ) -> Batch:
-        """Make a batch of the rows in `source`, one JSON value a line; `keep_source` copies instead of taking the file."""
+        """Make a batch of the rows in `source`, one JSON value a line; `keep_source` copies instead of taking the file.
+
+        `faults` are the texts of the rules that befall it, `bend` changes its schedule accordingly.
+        """
         folder = self.work_folder / f"{dialect}-{id}"
         folder.mkdir(parents=True)
         rows = folder / "input.jsonl"
@@ -276,14 +292,18 @@ class World:
         else:
             source.replace(rows)
         made = self.now() if created_at is None else created_at
+        size = rows.stat().st_size
         with self.store.transaction():
             row = self.store.one("SELECT seq FROM sqlite_sequence WHERE name = 'batches'")
             number = 1 if row is None else int(row["seq"]) + 1
             own_seed = int.from_bytes(hashlib.blake2b(f"{seed}/{number}".encode(), digest_size=6).digest(), "big")
             plan = schedule(profile, seed=own_seed, model=model, window_s=window_s)
+            if bend is not None:
+                plan = bend(plan)
             self.store.run(
                 "INSERT INTO batches (id, dialect, endpoint, model, seed, profile, schedule, spec, created_at,"
-                " total, step, due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'check', ?)",
+                " total, step, due_at, queue, input_bytes, labels, faults, hidden_until, holds_until)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'check', ?, ?, ?, ?, ?, ?, ?)",
                 (
                     id,
                     dialect,
@@ -296,29 +316,43 @@ class World:
                     made,
                     total,
                     made,
+                    model,
+                    size,
+                    _json.encode(list(labels)).decode(),
+                    _json.encode(list(faults)).decode() if faults else None,
+                    made + hidden_ns if hidden_ns else 0,
+                    made + holds_ns if holds_ns else 0,
                 ),
             )
-        batch = self.batch(dialect, id)
-        assert batch is not None
-        return batch
+            row = self.store.one("SELECT * FROM batches WHERE dialect = ? AND id = ?", (dialect, id))
+        assert row is not None
+        return self.decode_batch(row)
 
-    def batch(self, dialect: str, id: str) -> Batch | None:
+    def batch(self, dialect: str, id: str, *, lag_ns: int = 0) -> Batch | None:
+        """A batch that can be seen; one younger than `lag_ns` cannot."""
         row = self.store.one("SELECT * FROM batches WHERE dialect = ? AND id = ? AND deleted = 0", (dialect, id))
-        return None if row is None else self.decode_batch(row)
+        if row is None:
+            return None
+        seen_from = max(row["hidden_until"], row["created_at"] + lag_ns if lag_ns else 0)
+        return None if seen_from and seen_from > self.now() else self.decode_batch(row)
 
     def list_batches(
-        self, dialect: str, *, limit: int, before: int | None = None, after: int | None = None
+        self, dialect: str, *, limit: int, before: int | None = None, after: int | None = None, lag_ns: int = 0
     ) -> list[Batch]:
         """Newest first: those older than sequence number `before`, or (for walking back) just newer than `after`."""
+        now = self.now()
+        youngest = now - lag_ns
         if after is not None:
             rows = self.store.all(
-                "SELECT * FROM batches WHERE dialect = ? AND deleted = 0 AND seq > ? ORDER BY seq ASC LIMIT ?",
-                (dialect, after, limit),
+                "SELECT * FROM batches WHERE dialect = ? AND deleted = 0 AND seq > ? AND hidden_until <= ?"
+                " AND created_at <= ? ORDER BY seq ASC LIMIT ?",
+                (dialect, after, now, youngest, limit),
             )[::-1]
         else:
             rows = self.store.all(
-                "SELECT * FROM batches WHERE dialect = ? AND deleted = 0 AND seq < ? ORDER BY seq DESC LIMIT ?",
-                (dialect, 1 << 62 if before is None else before, limit),
+                "SELECT * FROM batches WHERE dialect = ? AND deleted = 0 AND seq < ? AND hidden_until <= ?"
+                " AND created_at <= ? ORDER BY seq DESC LIMIT ?",
+                (dialect, 1 << 62 if before is None else before, now, youngest, limit),
             )
         return [self.decode_batch(row) for row in rows]
 
@@ -341,6 +375,8 @@ class World:
             outcome=None if row["outcome"] is None else _outcome_decoder.decode(row["outcome"]),
             deleted=bool(row["deleted"]),
             step=row["step"],
+            faults=() if row["faults"] is None else tuple(_json.decode(row["faults"])),
+            labels=_json.decode(row["labels"]),
             facts=Facts(
                 schedule=_schedule_decoder.decode(row["schedule"]),
                 created_at=row["created_at"],
@@ -383,16 +419,97 @@ class World:
         status: int,
         subject: str | None,
         request_bytes: int,
+        batch_seq: int | None = None,
+        faults: Sequence[str] = (),
     ) -> None:
+        """`batch_seq`: the batch that the call made, whose name is its subject; `faults`: the rules that struck it."""
         self.store.run(
-            "INSERT INTO journal (at_ns, dialect, operation, method, path, status, subject, request_bytes)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (at_ns, dialect, operation, method, path, status, subject, request_bytes),
+            "INSERT INTO journal (at_ns, dialect, operation, method, path, status, subject, request_bytes, stored,"
+            " batch_seq, faults) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                at_ns,
+                dialect,
+                operation,
+                method,
+                path,
+                status,
+                subject,
+                request_bytes,
+                None if batch_seq is None else subject,
+                batch_seq,
+                _json.encode(list(faults)).decode() if faults else None,
+            ),
         )
 
     def journal(self, *, after: int = 0, limit: int = 10_000) -> list[dict[str, Any]]:
-        rows = self.store.all("SELECT * FROM journal WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit))
-        return [dict(row) for row in rows]
+        """What was asked, oldest first. `stored` is the batch that a create made, with its rows (null until the
+        service has read them) and labels."""
+        rows = self.store.all(
+            "SELECT journal.*, batches.labels AS labels,"
+            " CASE WHEN batches.checked_at IS NOT NULL OR batches.total > 0 THEN batches.total END AS rows"
+            " FROM journal LEFT JOIN batches ON batches.seq = journal.batch_seq"
+            " WHERE journal.seq > ? ORDER BY journal.seq LIMIT ?",
+            (after, limit),
+        )
+        entries = [dict(row) for row in rows]
+        for entry in entries:
+            del entry["batch_seq"]
+            entry["labels"] = None if entry["labels"] is None else _json.decode(entry["labels"])
+            entry["faults"] = [] if entry["faults"] is None else _json.decode(entry["faults"])
+        return entries
+
+    # What faults and limits count
+
+    def count_fault(self, rule: str) -> int:
+        """One more match of a rule; how many there were, this one included."""
+        rows = self.store.all(
+            "INSERT INTO fault_counts VALUES (?, 1) ON CONFLICT (rule) DO UPDATE SET count = count + 1 RETURNING count",
+            (rule,),
+        )
+        return int(rows[0]["count"])
+
+    def fault_count(self, rule: str) -> int:
+        row = self.store.one("SELECT count FROM fault_counts WHERE rule = ?", (rule,))
+        return 0 if row is None else int(row["count"])
+
+    def forget_fault_counts(self) -> None:
+        self.store.run("DELETE FROM fault_counts")
+
+    def in_flight(self, dialect: str, queue: str | None = None) -> tuple[int, int, int]:
+        """Batches that have not ended, their rows and their bytes; of one model's queue only, if given."""
+        row = self.store.one(
+            "SELECT count(*) AS batches, coalesce(sum(total), 0) AS rows, coalesce(sum(input_bytes), 0) AS bytes"
+            " FROM batches WHERE dialect = ? AND (? IS NULL OR queue = ?)"
+            " AND ((step <> 'done' AND deleted = 0) OR holds_until > ?)",
+            (dialect, queue, queue, self.now()),
+        )
+        assert row is not None
+        return int(row["batches"]), int(row["rows"]), int(row["bytes"])
+
+    def made_since(self, dialect: str, count: int) -> int | None:
+        """When the `count`th batch from the last was made; None where there are fewer."""
+        row = self.store.one(
+            "SELECT created_at FROM batches WHERE dialect = ? AND deleted = 0 ORDER BY seq DESC LIMIT 1 OFFSET ?",
+            (dialect, count - 1),
+        )
+        return None if row is None else int(row["created_at"])
+
+    # What a test may do to the world
+
+    def jump(self, forward_ns: int) -> None:
+        """Put the clock forward."""
+        self.store.run("UPDATE clock SET emulated_ns = emulated_ns + ?", (forward_ns,))
+
+    def reset(self) -> None:
+        """Forget every batch, file, request and count; the clock goes on."""
+        folders = self.store.all("SELECT dialect, id FROM batches")
+        with self.store.transaction():
+            for table in ("batches", "files", "uploads", "journal", "fault_counts"):
+                self.store.run(f"DELETE FROM {table}")
+        for row in folders:
+            shutil.rmtree(self.work_folder / f"{row['dialect']}-{row['id']}", ignore_errors=True)
+        for left in self.files_folder.iterdir():
+            left.unlink(missing_ok=True)
 
 
 def _sha256(path: Path) -> str:

@@ -8,6 +8,8 @@ from batchmark.domain.lifecycle import BatchRef, RawFile
 from batchmark.engine.calls import repeat
 from batchmark.engine.events import Listener, Trouble
 from batchmark.engine.pace import Pace
+from batchmark.engine.points import reach
+from batchmark.engine.reconcile import carries_label
 from batchmark.engine.stage import raw_folder
 from batchmark.ledger.artifacts import make_folder, whole_file
 from batchmark.ledger.records import BatchRecord, JobRecord, ShardRecord
@@ -39,8 +41,18 @@ async def collect(
     # asked anew, since lists leave out where the results are
     snapshot = await repeat(lambda: provider.get(ref), pace, warn=warn)
     files = await repeat(lambda: provider.fetch(snapshot, into), pace, warn=warn)
+    reach("fetched")
+    if batch.standing == "unconfirmed":
+        if not carries_label(wire, files, shard.label):
+            warn(f"{batch.id} is not this shard's batch: its results are somebody else's, and are left alone")
+            for file in files:
+                file.path.unlink(missing_ok=True)
+            ledger.release(shard, batch)
+            return
+        ledger.confirm(batch)
     raw = [{"path": str(lines_of(file, wire).relative_to(folder)), "kind": "lines"} for file in files]
     ledger.record_collected(shard, raw)
+    reach("collection-recorded")
 
 
 def lines_of(raw: RawFile, wire: Wire) -> Path:

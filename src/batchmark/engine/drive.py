@@ -21,8 +21,10 @@ from batchmark.engine.collect import collect
 from batchmark.engine.events import BatchSeen, JobEnded, Listener, Trouble
 from batchmark.engine.merge import merge
 from batchmark.engine.pace import Pace, next_poll_s
+from batchmark.engine.points import reach
 from batchmark.engine.poll import Poller
-from batchmark.engine.submit import reconcile, submit
+from batchmark.engine.reconcile import reconcile
+from batchmark.engine.submit import submit
 from batchmark.errors import Refused
 from batchmark.ledger.records import BatchRecord, JobRecord, ShardRecord
 from batchmark.ledger.store import Ledger
@@ -87,22 +89,24 @@ async def drive(account: Account, jobs: Sequence[JobRecord], tell: Listener) -> 
 
     Raises BadCredentials and Retryable as they come: what is under way at the provider goes on, and driving again takes it up.
     """
-    # a refusal is recorded as the problem of its job, which ends with the others below
-    with suppress(Refused):
-        await send(account, jobs, tell)
     clock = asyncio.get_running_loop().time
     began = clock()
     poller = Poller(account.provider, account.ledger)
     ended: dict[str, Totals | None] = {}
     while True:
+        # A refusal is recorded as the problem of its job, which ends with the others below. A shard whose batch proved to be somebody
+        # else's is unsent again, so sending is part of every turn.
+        with suppress(Refused):
+            await send(account, [job for job in jobs if job.id not in ended], tell)
         for job in jobs:
             if job.id not in ended and (done := await finish_ended(account, job, tell)) is not None:
                 ended[job.id] = done.totals
-        watched = [batch for job in jobs if job.id not in ended for batch in _under_way(account.ledger, job)]
-        if not watched:
+        if len(ended) == len(jobs):
             return ended
-        await asyncio.sleep(next_poll_s(account.pace, clock() - began))
-        await look(account, poller, jobs, watched, tell)
+        watched = [batch for job in jobs if job.id not in ended for batch in _under_way(account.ledger, job)]
+        if watched:
+            await asyncio.sleep(next_poll_s(account.pace, clock() - began))
+            await look(account, poller, jobs, watched, tell)
 
 
 async def look(
@@ -113,6 +117,7 @@ async def look(
     sent = [shard.sent_at for _, shard in shards.values() if shard.sent_at is not None]
     since = min(sent, default=None)
     seen = await repeat(lambda: poller.look(watched, since), account.pace, warn=lambda text: tell(Trouble(None, text)))
+    reach("looked")
     for batch in seen:
         tell(BatchSeen(shards[batch.shard_id][0], batch))
 
@@ -142,9 +147,11 @@ async def finish_ended(account: Account, job: JobRecord, tell: Listener) -> JobE
     totals = await asyncio.to_thread(
         merge, job, parts, account.wire, price, folder=folder, into=answers_path(account.home, job)
     )
+    reach("merged")
     problem = next((shard.problem for shard in shards if shard.problem), None) or _problem(parts)
     if job.ended_at is None:
         ledger.record_end(job.id, totals=msgspec.to_builtins(totals), problem=problem)
+        reach("end-recorded")
     ended = JobEnded(ledger.job(job.id) or job, totals)
     tell(ended)
     return ended

@@ -19,6 +19,7 @@ from batchmark.domain.ids import parse_wire_id
 from batchmark.domain.lifecycle import State
 from batchmark.domain.result import Failure, Outcome, Result
 from batchmark.domain.totals import Totals
+from batchmark.engine.points import reach
 from batchmark.engine.stage import carried_path
 from batchmark.ledger.artifacts import whole_file
 from batchmark.ledger.records import BatchRecord, JobRecord, ShardRecord
@@ -73,6 +74,7 @@ def merge(
     with whole_file(into) as out:
         for shard, batch in shards:
             _merge_shard(job, shard, batch, wire, price, folder, out, totals)
+            reach("merging")
     return totals
 
 

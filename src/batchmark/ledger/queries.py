@@ -18,6 +18,7 @@ __all__ = [
     "JOBS_OF_RUN",
     "JOB_BY_BATCH",
     "JOB_BY_ID",
+    "KNOWN_BATCHES",
     "LABELS_OF_BATCHES",
     "MOVE_SHARD",
     "RUN_BY_ID",
@@ -38,7 +39,7 @@ JOBS_OF_RUN = (
     select(jobs).where(jobs.c.run_id == bindparam("wanted")).order_by(jobs.c.round, jobs.c.created_at, jobs.c.id)
 )
 SHARDS_OF_JOB = select(shards).where(shards.c.job_id == bindparam("wanted")).order_by(shards.c.number, shards.c.attempt)
-BATCH_OF_SHARD = select(batches).where(batches.c.shard_id == bindparam("wanted"))
+BATCH_OF_SHARD = select(batches).where(batches.c.shard_id == bindparam("wanted"), batches.c.standing != "released")
 
 # Gemini's ids are given with and without `batches/`, so both spellings are bound.
 JOB_BY_BATCH = (
@@ -49,6 +50,7 @@ JOB_BY_BATCH = (
         batches.c.provider == bindparam("provider"),
         or_(batches.c.id == bindparam("wanted"), batches.c.id == bindparam("other_spelling")),
         batches.c.emulated == bindparam("emulated"),
+        batches.c.standing != "released",
     )
 )
 
@@ -56,7 +58,12 @@ JOB_BY_BATCH = (
 LABELS_OF_BATCHES = (
     select(batches.c.id, shards.c.job_id)
     .join(shards, batches.c.shard_id == shards.c.id)
+    .where(batches.c.standing != "released")
     .where(batches.c.provider == bindparam("provider"), batches.c.emulated == bindparam("emulated"))
+)
+# Batches that can be no other shard's: ours, and those that proved to be somebody else's.
+KNOWN_BATCHES = select(batches.c.id).where(
+    batches.c.provider == bindparam("provider"), batches.c.emulated == bindparam("emulated")
 )
 
 # Compare-and-set: a shard moves on only from the state and under the fence that its owner last saw.

@@ -75,6 +75,7 @@ class BatchRecord:
     shard_id: int
     state: str
     raw_status: str
+    standing: str = "confirmed"
     created_at: datetime | None = None
     started_at: datetime | None = None
     finalizing_at: datetime | None = None

@@ -151,6 +151,12 @@ class Ledger:
             rows = connection.execute(queries.LABELS_OF_BATCHES, {"provider": provider, "emulated": emulated})
             return {row.id: row.job_id for row in rows}
 
+    def known_batches(self, provider: str, *, emulated: bool) -> set[str]:
+        """Ids of batches that no further shard of ours can be: taken, or known to be somebody else's."""
+        with self._transaction() as connection:
+            rows = connection.execute(queries.KNOWN_BATCHES, {"provider": provider, "emulated": emulated})
+            return {row.id for row in rows}
+
     # shards
 
     def record_shard(self, shard: ShardRecord) -> int:
@@ -200,6 +206,19 @@ class Ledger:
 
     # batches
 
+    def confirm(self, batch: BatchRecord) -> None:
+        """The batch's results carry our wire ids: it is ours beyond doubt."""
+        with self._transaction() as connection:
+            connection.execute(queries.UPDATE_BATCH.values(standing="confirmed"), _key(batch))
+
+    def release(self, shard: ShardRecord, batch: BatchRecord) -> bool:
+        """The batch proved to be somebody else's: the shard is as before the create was answered, and is looked for again."""
+        with self._transaction() as connection:
+            if not _move(connection, shard, "submitted", state="intended", batch_id=None):
+                return False
+            connection.execute(queries.UPDATE_BATCH.values(standing="released"), _key(batch))
+            return True
+
     def record_snapshot(self, batch: BatchRecord, snapshot: Snapshot, *, unseen_s: float | None) -> None:
         """What a poll saw, where it differs from what is known."""
         counts = snapshot.counts
@@ -222,7 +241,7 @@ class Ledger:
         with self._transaction() as connection:
             connection.execute(
                 queries.UPDATE_BATCH.values(**changes, seen_at=_now(), unseen_s=unseen_s),
-                {"of_provider": batch.provider, "wanted": batch.id, "is_emulated": batch.emulated},
+                _key(batch),
             )
             if snapshot.state.value != batch.state:
                 _add_event(connection, None, batch.shard_id, snapshot.state.value, snapshot.raw_status)
@@ -254,6 +273,10 @@ def _schema_version(connection: Connection) -> int | None:
 
 def _values(record: RunRecord | JobRecord | ShardRecord | BatchRecord) -> dict[str, Any]:
     return {field.name: getattr(record, field.name) for field in fields(record)}
+
+
+def _key(batch: BatchRecord) -> dict[str, Any]:
+    return {"of_provider": batch.provider, "wanted": batch.id, "is_emulated": batch.emulated}
 
 
 def _move(connection: Connection, shard: ShardRecord, from_state: str, **changes: Any) -> bool:

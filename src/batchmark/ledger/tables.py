@@ -111,6 +111,9 @@ batches = Table(
     Column("id", String(256), primary_key=True),
     Column("emulated", Boolean, primary_key=True),
     Column("shard_id", ForeignKey("shards.id"), nullable=False, index=True),
+    Column(
+        "standing", String(16), nullable=False
+    ),  # confirmed | unconfirmed (adopted without proof) | released (not ours)
     Column("state", String(16), nullable=False),
     Column("raw_status", String(64), nullable=False),
     Column("created_at", UtcTime),

@@ -25,7 +25,6 @@ from batchmark.errors import (
 )
 
 __all__ = [
-    "CREATE_TIMEOUT_S",
     "Link",
     "from_nonsense",
     "from_reply",
@@ -34,7 +33,6 @@ __all__ = [
     "plain_name",
 ]
 
-CREATE_TIMEOUT_S = 600.0
 _KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
 
 

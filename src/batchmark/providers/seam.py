@@ -59,6 +59,7 @@ class Submission:
     model: str
     endpoint: str
     rows: int
+    timeout_s: float
     file: FileRef | None = None
 
 

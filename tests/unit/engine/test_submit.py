@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from batchmark.domain.lifecycle import BatchRef, Counts, FileRef, ModelInfo, RawFile, Snapshot, State
@@ -39,6 +40,7 @@ class FakeProvider:
         self.batches: list[Snapshot] = []
         self.cancelled: list[BatchRef] = []
         self.uploads = self.creates = 0
+        self.results: dict[str, bytes] = {}
 
     def _now(self) -> datetime:
         return EPOCH + timedelta(seconds=asyncio.get_running_loop().time())
@@ -85,7 +87,9 @@ class FakeProvider:
         return next(each for each in self.batches if each.ref == ref)
 
     async def fetch(self, snapshot: Snapshot, into: Path) -> list[RawFile]:
-        return []
+        path = into / "results.jsonl"
+        path.write_bytes(self.results.get(snapshot.ref.id, b""))
+        return [RawFile(path)]
 
     async def cancel(self, ref: BatchRef) -> None:
         self.cancelled.append(ref)
@@ -238,12 +242,67 @@ def test_a_batch_of_somebody_else_is_never_taken_nor_cancelled(scene: Callable[.
     assert ref.id == "batch_3" and here.provider.cancelled == []
 
 
-def test_without_a_label_a_candidate_proves_nothing_so_we_stop_and_ask(scene: Callable[..., Scene]) -> None:
+def end_with_results_of(scene: Scene, number: int, label: str) -> None:
+    """The batch is over, and its results carry the ids of a shard."""
+    batch = scene.provider.batches[number]
+    scene.provider.batches[number] = replace(batch, state=State.SUCCEEDED)
+    line = {"custom_id": f"{label}-0", "result": {"type": "canceled"}}
+    scene.provider.results[batch.ref.id] = msgspec.json.encode(line) + b"\n"
+
+
+def test_without_a_label_a_single_running_candidate_is_adopted_unconfirmed(scene: Callable[..., Scene]) -> None:
     here = scene("anthropic", (LOST,))
+    ref, _ = here.submit()
+    batch = here.ledger.batch_of(here.shard.id)
+    assert batch is not None and (batch.id, batch.standing) == (ref.id, "unconfirmed")
+    assert (here.provider.creates, here.provider.cancelled) == (1, [])
+
+
+def test_without_a_label_several_running_candidates_stop_us_and_nothing_is_cancelled(
+    scene: Callable[..., Scene],
+) -> None:
+    here = scene("anthropic", (LOST,))
+
+    async def somebody_else() -> None:
+        here.provider.store(None, 3)
+
+    in_virtual_time(somebody_else())
     with pytest.raises(Ambiguous, match="Nothing more was sent") as caught:
         here.submit()
-    assert "batch_0" in caught.value.message and caught.value.hint is not None
+    assert "batch_0" in caught.value.message and "batch_1" in caught.value.message
+    assert caught.value.hint is not None
     assert (here.provider.creates, here.provider.cancelled, here.shard.state) == (1, [], "intended")
+
+
+def test_without_a_label_an_ended_candidate_is_taken_only_where_its_results_carry_our_ids(
+    scene: Callable[..., Scene],
+) -> None:
+    here = scene("anthropic", LOST)
+
+    async def two_of_the_same_size() -> None:
+        here.provider.store(None, 3)
+        here.provider.store(None, 3)
+
+    in_virtual_time(two_of_the_same_size())
+    end_with_results_of(here, 0, "bm-other-0-1")
+    end_with_results_of(here, 1, here.shard.label)
+    ref, _ = here.submit()
+    batch = here.ledger.batch_of(here.shard.id)
+    assert ref.id == "batch_1" and batch is not None and batch.standing == "confirmed"
+    assert (here.provider.creates, here.provider.cancelled) == (1, [])
+
+
+def test_without_a_label_batches_that_proved_to_be_somebody_elses_do_not_stop_us(scene: Callable[..., Scene]) -> None:
+    here = scene("anthropic", LOST)
+
+    async def somebody_else() -> None:
+        here.provider.store(None, 3)
+
+    in_virtual_time(somebody_else())
+    end_with_results_of(here, 0, "bm-other-0-1")
+    ref, took_s = here.submit()
+    assert ref.id == "batch_1" and here.provider.creates == 2
+    assert took_s >= PACE.create_timeout_s + PACE.grace_s
 
 
 def test_a_batch_without_a_label_that_is_known_to_be_another_shards_is_no_candidate(

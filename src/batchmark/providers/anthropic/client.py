@@ -15,7 +15,6 @@ from batchmark.domain.lifecycle import BatchRef, FileRef, ModelInfo, RawFile, Sn
 from batchmark.errors import Refused
 from batchmark.providers.anthropic import wire
 from batchmark.providers.http import (
-    CREATE_TIMEOUT_S,
     Link,
     from_nonsense,
     from_reply,
@@ -78,7 +77,7 @@ class Anthropic:
                 cast_to=MessageBatch,
                 options={
                     "headers": {"content-type": "application/json", "content-length": length},
-                    "timeout": CREATE_TIMEOUT_S,
+                    "timeout": submission.timeout_s,
                     "max_retries": 0,
                 },
             )

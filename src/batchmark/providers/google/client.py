@@ -22,7 +22,6 @@ from batchmark.domain.lifecycle import BatchRef, FileRef, ModelInfo, RawFile, Sn
 from batchmark.errors import BadInput
 from batchmark.providers.google import wire
 from batchmark.providers.http import (
-    CREATE_TIMEOUT_S,
     Link,
     from_nonsense,
     from_reply,
@@ -110,7 +109,7 @@ class Google:
         )
         # extra_body carries the rows as they stand on disk, past the SDK's typed converters
         options = types.HttpOptions(
-            timeout=int(CREATE_TIMEOUT_S * 1000),
+            timeout=int(submission.timeout_s * 1000),
             extra_body={"batch": {"displayName": submission.label, "inputConfig": source}},
         )
         with self._doing(f"create the batch for {submission.label}", creating=True):

@@ -14,7 +14,6 @@ from batchmark.domain.lifecycle import BatchRef, FileRef, ModelInfo, RawFile, Sn
 from batchmark.errors import Refused
 from batchmark.prices.lookup import batch_priced
 from batchmark.providers.http import (
-    CREATE_TIMEOUT_S,
     Link,
     from_nonsense,
     from_reply,
@@ -79,7 +78,7 @@ class OpenAI:
                 endpoint=submission.endpoint,  # type: ignore[arg-type]  # a closed set there, checked by wire.endpoint here
                 completion_window="24h",
                 metadata={wire.LABEL_KEY: submission.label},
-                timeout=CREATE_TIMEOUT_S,
+                timeout=submission.timeout_s,
             )
             _check_id(batch)
         return BatchRef(self.spec.name, batch.id)

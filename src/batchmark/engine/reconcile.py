@@ -1,0 +1,139 @@
+"""Finding the batch of a create that got no clear answer, so that nothing is bought twice.
+
+Where the API takes a label, a batch that carries ours is the one. Where it takes none (Anthropic), a batch with the right number of
+requests, made while our call was under way and belonging to no other shard, is a candidate; what proves it is its results, which
+carry our wire ids. A single candidate that still runs is adopted as *unconfirmed*: it is watched, but never cancelled or deleted, and
+is released again if its results are not ours. With several, nothing more is sent until their results tell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from batchmark.domain.ids import parse_wire_id
+from batchmark.domain.lifecycle import BatchRef, Intent, RawFile, Snapshot, State
+from batchmark.engine.calls import repeat
+from batchmark.engine.events import Listener, Trouble
+from batchmark.engine.pace import Pace
+from batchmark.errors import Ambiguous
+from batchmark.ledger.records import BatchRecord, JobRecord, ShardRecord
+from batchmark.ledger.store import Ledger
+from batchmark.providers.seam import Provider, Wire
+
+__all__ = ["carries_label", "new_batch", "reconcile"]
+
+_LOOK_EVERY_S = 5.0
+
+
+def new_batch(job: JobRecord, shard: ShardRecord, ref: BatchRef, *, standing: str = "confirmed") -> BatchRecord:
+    """The ledger's record of a batch that was just made or adopted."""
+    return BatchRecord(
+        provider=job.provider,
+        id=ref.id,
+        emulated=job.emulated,
+        shard_id=shard.id,
+        standing=standing,
+        state=State.QUEUED.value,
+        raw_status="",
+        seen_at=datetime.now(UTC),
+    )
+
+
+async def reconcile(
+    provider: Provider,
+    wire: Wire,
+    ledger: Ledger,
+    job: JobRecord,
+    shard: ShardRecord,
+    intent: Intent,
+    *,
+    pace: Pace,
+    tell: Listener,
+) -> BatchRef | None:
+    """Find the shard's batch and record it. None: it was never made, and the intent is withdrawn.
+
+    That it does not exist is believed only when the call could no longer arrive, and then only at a second look, since new batches may
+    take a while to appear in lists. Raises Ambiguous where several running batches may be it.
+    """
+
+    def warn(message: str) -> None:
+        tell(Trouble(job, message))
+
+    # a shard that a killed process left behind may have been intended long ago
+    deadline = intent.sent_at + timedelta(seconds=intent.timeout_s + pace.grace_s)
+    foreign: set[str] = set()
+    last_look = False
+    while True:
+        now = await repeat(provider.now, pace, warn=warn)
+        found = await repeat(lambda: _candidates(provider, wire, ledger, job, intent), pace, warn=warn)
+        running = []
+        for snapshot in found:
+            if snapshot.label is None and snapshot.ref.id not in foreign:
+                if not snapshot.state.terminal:
+                    running.append(snapshot)
+                elif await repeat(lambda each=snapshot: _is_ours(provider, wire, shard, each), pace, warn=warn):  # type: ignore[misc]
+                    return _adopt(ledger, job, shard, snapshot.ref)
+                else:
+                    foreign.add(snapshot.ref.id)
+        labelled = sorted(
+            (snapshot for snapshot in found if snapshot.label == intent.label),
+            key=lambda snapshot: (snapshot.created_at or intent.sent_at, snapshot.ref.id),
+        )
+        if labelled:
+            ref = _adopt(ledger, job, shard, labelled[0].ref)
+            for surplus in labelled[1:]:
+                await provider.cancel(surplus.ref)
+            return ref
+        if len(running) == 1:
+            warn(f"{running[0].ref.id} may be this shard's batch; its results will tell")
+            return _adopt(ledger, job, shard, running[0].ref, standing="unconfirmed")
+        if running:
+            raise Ambiguous(
+                f"{job.provider} has {len(running)} running batches that may be shard {shard.label}: "
+                f"{', '.join(each.ref.id for each in running)}. Nothing more was sent, and nothing was cancelled",
+                hint=f"once they have ended their results tell: batchmark {job.provider} results {job.id} --wait",
+            )
+        if last_look:
+            ledger.withdraw_intent(shard)
+            return None
+        last_look = now >= deadline
+        await asyncio.sleep(pace.grace_s if last_look else min(_LOOK_EVERY_S, pace.create_timeout_s))
+
+
+def _adopt(
+    ledger: Ledger, job: JobRecord, shard: ShardRecord, ref: BatchRef, *, standing: str = "confirmed"
+) -> BatchRef:
+    ledger.record_submitted(shard, new_batch(job, shard, ref, standing=standing))
+    return ref
+
+
+async def _candidates(provider: Provider, wire: Wire, ledger: Ledger, job: JobRecord, intent: Intent) -> list[Snapshot]:
+    taken = ledger.known_batches(job.provider, emulated=job.emulated)
+    since = intent.sent_at - timedelta(minutes=1)
+    return [
+        snapshot
+        async for snapshot in provider.list_batches(since)
+        if snapshot.ref.id not in taken and wire.matches(intent, snapshot)
+    ]
+
+
+async def _is_ours(provider: Provider, wire: Wire, shard: ShardRecord, snapshot: Snapshot) -> bool:
+    with TemporaryDirectory(prefix="batchmark-") as folder:
+        files = await provider.fetch(await provider.get(snapshot.ref), Path(folder))
+        return carries_label(wire, files, shard.label)
+
+
+def carries_label(wire: Wire, files: list[RawFile], label: str) -> bool:
+    """Whether results are those of the shard with this label: any line with one of its wire ids proves it."""
+    for file in files:
+        for line in wire.split(file):
+            try:
+                found = parse_wire_id(wire.wire_id_of(line))
+            except ValueError:
+                continue
+            if found is not None and found[0] == label:
+                return True
+    return False
