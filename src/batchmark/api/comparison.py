@@ -128,6 +128,7 @@ class _AnswerLine(msgspec.Struct, frozen=True):
     text: str | None = None
     error: dict[str, object] | None = None
     embedding: list[float] | None = None
+    embeddings: list[list[float]] | None = None
 
 
 _decode_answer = msgspec.json.Decoder(_AnswerLine).decode
@@ -159,7 +160,8 @@ def _samples(workspace: Workspace, workload: Workload, jobs: Sequence[JobRecord]
 
 
 def _cell(target: Target, line: _AnswerLine, expected: str | None) -> AnswerCell:
-    text = line.text if line.embedding is None else f"a vector of {len(line.embedding)} numbers"
+    vectors = line.embeddings or ([line.embedding] if line.embedding is not None else [])
+    text = ", ".join(f"a vector of {len(vector)} numbers" for vector in vectors) or line.text
     error = None if line.error is None else f"{line.error.get('code')}: {line.error.get('message')}"
     matches = None if expected is None else text is not None and holds(expected, text)
     return AnswerCell(target=target, outcome=line.outcome, text=text, error=error, matches=matches)

@@ -278,7 +278,7 @@ async def refresh(account: Account, job: JobRecord, tell: Listener) -> None:
     found = (ledger.batch_of(shard.id) for shard in ledger.shards(job.id))
     watched = [batch for batch in found if batch is not None and not State(batch.state).terminal]
     if watched:
-        await look(account, Poller(account.provider, ledger), [job], watched, tell)
+        await look(account, Poller(account.provider, ledger, lost_s=account.pace.lost_s), [job], watched, tell)
 
 
 async def fetch_results(

@@ -78,7 +78,7 @@ def run(argv: list[str]) -> int:
     """Run a command and return its exit code."""
     try:
         _know_plugins(argv)
-        result = app(argv, standalone_mode=False)
+        result = app(argv, prog_name="batchmark", standalone_mode=False)
         sys.stdout.flush()
         if result == Interrupted.exit_code:
             # typer turns an interrupt that no command took into this result, without a word

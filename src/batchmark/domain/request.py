@@ -121,9 +121,9 @@ class Verbatim(msgspec.Struct, frozen=True):
 class ChatRequest(msgspec.Struct, frozen=True):
     """A conversation to be answered.
 
-    `schema` asks for an answer that fits a JSON schema (structured output); `json_only` for any JSON object. `tool_choice` is
-    `auto`, `none`, `required` or a tool's name. `unknown` names what the user's body holds beyond the common shape: only a provider
-    that takes the body verbatim can honour it.
+    `schema` asks for an answer that fits a JSON schema (structured output), `schema_strict` for strictly so where the provider has the
+    choice; `json_only` asks for any JSON object. `tool_choice` is `auto`, `none`, `required` or a tool's name. `unknown` names what the
+    user's body holds beyond the common shape: only a provider that takes the body verbatim can honour it.
     """
 
     messages: tuple[Message, ...]
@@ -132,6 +132,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     tool_choice: str | None = None
     schema: JsonObject | None = None
     schema_name: str | None = None
+    schema_strict: bool | None = None
     json_only: bool = False
     unknown: tuple[str, ...] = ()
     verbatim: Verbatim | None = None

@@ -5,25 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from batchmark.emulator.clock import date_header, nanoseconds
-from batchmark.emulator.http import Answer, Body, Call, Dialect, Refused, Route, discard, json_answer
+from batchmark.emulator.clock import date_header
+from batchmark.emulator.control import CONTROL_LIMIT, Control
+from batchmark.emulator.dialects.failures import call_failure
+from batchmark.emulator.fault_desk import Deeds, FaultDesk
+from batchmark.emulator.http import Answer, Body, Call, Dialect, Refused, Route, discard
 from batchmark.emulator.intake import open_intake
+from batchmark.emulator.sending import Message, Receive, Send, hang_up, send_answer
 from batchmark.emulator.world import World
 
 __all__ = ["App"]
 
 log = logging.getLogger(__name__)
 
-_Message = MutableMapping[str, Any]
-_Receive = Callable[[], Awaitable[_Message]]
-_Send = Callable[[_Message], Awaitable[None]]
-_PIECE = 1 << 18
+_NO_KEY = "\x00"  # equal to no key that a header can hold
 
 
 class _Gone(Exception):
@@ -31,49 +32,88 @@ class _Gone(Exception):
 
 
 class App:
-    """Answers every HTTP request; `status` is what `GET /_emulator/status` shows besides the time."""
+    """Answers every HTTP request, with whatever faults are in force."""
 
     def __init__(
-        self, world: World, dialects: list[Dialect], *, executor: Executor, key: str | None, status: dict[str, Any]
+        self,
+        world: World,
+        dialects: list[Dialect],
+        *,
+        executor: Executor,
+        key: str | None,
+        faults: FaultDesk,
+        control: Control,
     ) -> None:
         self._world = world
         self._dialects = dialects
         self._executor = executor
         self._key = key
-        self._status = status
+        self._faults = faults
+        self._control = control
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send) -> None:
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         started = time.perf_counter()
         call = _call(scope)
         dialect = next((one for one in self._dialects if call.path.startswith(one.prefix + "/")), None)
         if dialect is None:
-            answer = await self._run(lambda: self._own(call))
-            await self._send(answer, send)
+            await self._answer_own(call, scope, receive, send)
             return
         route, others = _route(dialect, call)
         folder: Path | None = None
+        deeds: Deeds | None = None
         try:
             if route is not None and route.body is not Body.MEMORY:
                 folder = await self._run(self._world.scratch)
             await self._take_in(call, route, folder, receive)
-            # Fault rules belong here: one may answer, delay or drop before the call is handled, or after.
-            answer = await self._run(lambda: self._handle(dialect, route, call, others, started))
+            if route is not None and self._faults.may_strike(dialect.name, route.operation):
+                operation = route.operation
+                deeds = await self._run(lambda: self._struck(dialect, operation, call))
+            if deeds is not None and deeds.delay_s:
+                await asyncio.sleep(deeds.delay_s)
+            answer = await self._run(lambda: self._handle(dialect, route, call, others, started, deeds))
         except _Gone:
             return
         finally:
             if folder is not None:
                 await self._run(lambda: discard(folder))
-        await self._send(answer, send)
+        if deeds is not None and (deeds.drop_before or deeds.drop_after):
+            if answer.opened is not None:
+                answer.opened.close()
+            await hang_up(receive, send)
+            return
+        if deeds is not None and deeds.late_s:
+            await asyncio.sleep(deeds.late_s)
+        await send_answer(answer, receive, send, deeds)
+
+    async def _answer_own(self, call: Call, scope: Message, receive: Receive, send: Send) -> None:
+        try:
+            await self._take_in(call, None, None, receive, limit=CONTROL_LIMIT)
+        except _Gone:
+            return
+        client = scope.get("client")
+        answer = await self._run(lambda: self._control.answer(call, client[0] if client else None))
+        answer.headers["date"] = date_header(await self._run(self._world.now))
+        await send_answer(answer, receive, send)
+
+    def _struck(self, dialect: Dialect, operation: str, call: Call) -> Deeds | None:
+        try:
+            dialect.admit(call, self._key)
+        except Refused:
+            return None  # it comes to nothing anyway, and counts for no rule
+        deeds = self._faults.on_call(dialect, operation, call)
+        return deeds if deeds.texts or deeds.revoked else None
 
     async def _run(self, work: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
-    async def _take_in(self, call: Call, route: Route | None, folder: Path | None, receive: _Receive) -> None:
+    async def _take_in(
+        self, call: Call, route: Route | None, folder: Path | None, receive: Receive, limit: int = 0
+    ) -> None:
         intake = open_intake(
             Body.MEMORY if route is None else route.body,
-            limit=0 if route is None else route.limit,
+            limit=limit if route is None else route.limit,
             folder=folder,
             content_type=call.headers.get("content-type", ""),
         )
@@ -91,11 +131,25 @@ class App:
         finally:
             intake.close()
 
-    def _handle(self, dialect: Dialect, route: Route | None, call: Call, others: bool, started: float) -> Answer:
+    def _handle(
+        self, dialect: Dialect, route: Route | None, call: Call, others: bool, started: float, deeds: Deeds | None
+    ) -> Answer:
         """Everything that may block, in a thread: the key, the handler, the journal."""
         try:
-            dialect.admit(call, self._key)
-            answer = dialect.unknown(call, other_methods=others) if route is None else route.handler(call)
+            dialect.admit(call, _NO_KEY if deeds is not None and deeds.revoked else self._key)
+            if deeds is not None and deeds.drop_before:
+                answer = Answer(status=0)
+            elif deeds is not None and deeds.status is not None:
+                answer = call_failure(
+                    dialect.name,
+                    deeds.status,
+                    code=deeds.code,
+                    message=deeds.message,
+                    retry_after=deeds.retry_after,
+                    upload="upload_id" in call.query,
+                )
+            else:
+                answer = dialect.unknown(call, other_methods=others) if route is None else route.handler(call)
         except Refused as refused:
             answer = refused.answer
         except Exception:
@@ -118,49 +172,13 @@ class App:
             status=answer.status,
             subject=call.subject,
             request_bytes=call.size,
+            batch_seq=call.stored,
+            faults=() if deeds is None else deeds.texts,
         )
         return answer
 
-    def _own(self, call: Call) -> Answer:
-        """The emulator's own pages: what it is, and what it was asked."""
-        now = self._world.now()
-        if call.method == "GET" and call.path == "/_emulator/journal":
-            entries = self._world.journal(
-                after=_whole(call.query.get("after"), 0), limit=_whole(call.query.get("limit"), 10_000)
-            )
-            answer = json_answer({"entries": entries})
-        elif call.method == "GET" and call.path == "/_emulator/status":
-            scale = self._world.clock().scale
-            answer = json_answer({**self._status, "time_scale": scale, "now": nanoseconds(now)})
-        else:
-            prefixes = [dialect.prefix for dialect in self._dialects]
-            answer = json_answer(
-                {"error": f"nothing is served at {call.path}", "prefixes": prefixes, "status": "/_emulator/status"},
-                status=404,
-            )
-        answer.headers["date"] = date_header(now)
-        return answer
 
-    async def _send(self, answer: Answer, send: _Send) -> None:
-        headers = [(b"content-type", answer.content_type.encode())]
-        headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
-        if answer.opened is None:
-            headers.append((b"content-length", str(len(answer.body)).encode()))
-            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-            await send({"type": "http.response.body", "body": answer.body})
-            return
-        with answer.opened as opened:
-            if not answer.chunked:
-                size = opened.seek(0, 2)
-                opened.seek(0)
-                headers.append((b"content-length", str(size).encode()))
-            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-            while piece := opened.read(_PIECE):
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
-
-
-def _call(scope: MutableMapping[str, Any]) -> Call:
+def _call(scope: Message) -> Call:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     server = scope.get("server") or ("127.0.0.1", 80)
     host = headers.get("host") or f"{server[0]}:{server[1]}"
@@ -186,7 +204,3 @@ def _route(dialect: Dialect, call: Call) -> tuple[Route | None, bool]:
                 return route, False
             others = True
     return None, others
-
-
-def _whole(text: str | None, default: int) -> int:
-    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 16 else default

@@ -105,7 +105,9 @@ ACTIONS: dict[str, Action] = {
     "drop-before-store": _call("is thrown away and its connection closed", takes="nothing"),
     "drop-after-store": _call("is done, then its connection is closed without an answer", takes="nothing"),
     "answer-late": _call("is done at once and answered after so many seconds"),
-    "visible-late": _call("makes a batch that is in no list, and 404, for so many emulated seconds", operations=_CREATE),
+    "visible-late": _call(
+        "makes a batch that is in no list, and 404, for so many emulated seconds", operations=_CREATE
+    ),
     "lag": _call("does not see batches younger than so many emulated seconds", operations="batches.[!c]*"),
     "truncate": _call("answers with this part of the body, then closes the connection", most=1),
     "stall": _call("pauses for so many seconds in the middle of the answer's body"),

@@ -11,28 +11,15 @@ import secrets
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
 from batchmark.emulator.answers import Reply
 from batchmark.emulator.faults import Rule
 from batchmark.emulator.rows import Row, Sheet, Unrun
 from batchmark.emulator.world import Batch, Outcome
 
-__all__ = ["FaultySheet", "Twist", "shuffle_lines"]
+__all__ = ["FaultySheet", "shuffle_lines"]
 
 _ID_KEYS = ("custom_id", "key", "metadata")
-
-
-class Twist(Protocol):
-    """What a sheet asks, where it has one, while it writes."""
-
-    def lines(self, line: bytes) -> Iterator[bytes]:
-        """What to write in place of a line, with its end."""
-        ...
-
-    def file(self, path: Path) -> None:
-        """Change a complete file of results in place."""
-        ...
 
 
 class FaultySheet:

@@ -15,7 +15,7 @@ from batchmark.emulator.answers import Ask, Reply
 from batchmark.emulator.life import Phase
 from batchmark.emulator.world import Batch, Outcome
 
-__all__ = ["Book", "Checked", "Row", "Sheet", "Unrun", "read_lines"]
+__all__ = ["Book", "Checked", "Row", "Sheet", "Twist", "Unrun", "Writer", "read_lines"]
 
 Unrun = Literal["expired", "cancelled"]
 
@@ -43,7 +43,7 @@ class Row:
         self.refusal = refusal  # the dialect's error for a row that it will not run
 
 
-class Sheet(Protocol):
+class Writer(Protocol):
     """The results of one batch while they are being written."""
 
     def read(self, line: bytes) -> Row: ...
@@ -66,6 +66,32 @@ class Sheet(Protocol):
 
     def abandon(self) -> None:
         """Leave nothing behind; the work is done again later."""
+        ...
+
+
+class Sheet(Writer, Protocol):
+    """A dialect's own writer of results, with what fault rules need."""
+
+    twist: Twist | None  # set where faults concern the lines
+
+    def fail(self, row: Row, status: int, code: str | None, message: str | None) -> None:
+        """Write a failure of this HTTP status."""
+        ...
+
+    def hollow(self, row: Row) -> None:
+        """Write the emptiest line that users have met in this dialect."""
+        ...
+
+
+class Twist(Protocol):
+    """What a sheet that has one asks while it writes."""
+
+    def lines(self, line: bytes) -> Iterable[bytes]:
+        """What to write in place of a line, ends included."""
+        ...
+
+    def file(self, path: Path) -> None:
+        """Change a complete file of results in place."""
         ...
 
 

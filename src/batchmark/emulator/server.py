@@ -17,6 +17,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Self
 
+from batchmark.emulator.faults import RuleError, parse_all
+from batchmark.emulator.limits import LimitError, parse_limits
 from batchmark.emulator.profiles import PROFILES
 
 if TYPE_CHECKING:
@@ -45,6 +47,9 @@ class EmulatorOptions:
     time_scale: float = 1.0
     key: str | None = None  # admit only this key; None: any that is not empty and not `bad-…`
     seed: int = 0
+    faults: tuple[str, ...] = ()  # rules `MATCH -> DO`, or `preset:NAME`
+    limits: tuple[str, ...] = ()  # `DIALECT.NAME=NUMBER`; the services' own otherwise
+    control: bool = False  # whether POST /_emulator/{faults,clock,reset} steer it
 
 
 class Emulator:
@@ -65,6 +70,10 @@ class Emulator:
             raise EmulatorError(f"the emulator serves loopback addresses only, not {options.host!r}")
         if options.key is not None and not options.key:
             raise EmulatorError("the key to admit is empty")
+        try:
+            self._rules, self._limits = parse_all(options.faults), parse_limits(options.limits)
+        except (RuleError, LimitError) as error:
+            raise EmulatorError(str(error)) from error
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -183,6 +192,7 @@ class Emulator:
         from batchmark import __version__
         from batchmark.emulator.answers import open_answers
         from batchmark.emulator.app import App
+        from batchmark.emulator.control import Control
         from batchmark.emulator.dialects.anthropic import Anthropic
         from batchmark.emulator.dialects.gemini import Gemini
         from batchmark.emulator.dialects.openai import OpenAI
@@ -196,7 +206,8 @@ class Emulator:
             self._port = listener.getsockname()[1]
             world = self._world = World(options.home, time_scale=options.time_scale)
             source = self._source = open_answers(options.answers, home=options.home)
-            service = Service(world=world, profile=options.profile, seed=options.seed)
+            service = Service(world=world, profile=options.profile, seed=options.seed, limits=dict(self._limits))
+            service.faults.replace(self._rules)
             openai, anthropic, gemini = OpenAI(service), Anthropic(service), Gemini(service)
             works = self._works = Works(
                 world, source, {"openai": openai.book, "anthropic": anthropic.book, "gemini": gemini.book}
@@ -204,17 +215,24 @@ class Emulator:
             service.works = works
             # Not anyio's threads: idle ones would keep the interpreter from ending.
             self._executor = ThreadPoolExecutor(8, thread_name_prefix="emulator-call")
-            app = App(
-                world,
-                [openai, anthropic, gemini],
-                executor=self._executor,
-                key=options.key,
+            control = Control(
+                service,
                 status={
                     "name": "batchmark emulator",
                     "version": __version__,
                     "profile": options.profile,
                     "answers": source.name,
                 },
+                prefixes=[openai.prefix, anthropic.prefix, gemini.prefix],
+                allowed=options.control,
+            )
+            app = App(
+                world,
+                [openai, anthropic, gemini],
+                executor=self._executor,
+                key=options.key,
+                faults=service.faults,
+                control=control,
             )
             config = uvicorn.Config(
                 app,

@@ -1,16 +1,29 @@
-"""What the dialects share: the world, the profile and seed of new batches, and the work behind them."""
+"""What the dialects share: the world, the profile and seed of new batches, limits and faults, and the work behind them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
+from batchmark.emulator.clock import SECOND, ns
+from batchmark.emulator.dialects.failures import call_failure
+from batchmark.emulator.fault_desk import FaultDesk
+from batchmark.emulator.fault_life import bend, hold_s
+from batchmark.emulator.faults import Rule, parse
+from batchmark.emulator.http import Call, Refused
+from batchmark.emulator.limits import Limits, parse_limits
+from batchmark.emulator.profiles import Schedule
 from batchmark.emulator.world import Batch, World
 
 if TYPE_CHECKING:
     from batchmark.emulator.works import Works
 
 __all__ = ["Service", "good_key", "masked"]
+
+_BYTES_PER_TOKEN = 4
+_QUEUE_FULL = "openai life -> token-limit"  # OpenAI makes the batch all the same, and lets it fail
 
 
 @dataclass(slots=True, kw_only=True)
@@ -20,7 +33,92 @@ class Service:
     world: World
     profile: str
     seed: int
+    limits: dict[str, Limits] = field(default_factory=lambda: dict(parse_limits(())))
+    faults: FaultDesk = field(init=False)
     works: Works | None = None
+    _creating: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.faults = FaultDesk(self.world)
+
+    def most(self, dialect: str, name: str) -> int:
+        """A limit as a number to compare with; one that does not exist is beyond all numbers met here."""
+        limit = self.limits[dialect][name]
+        return 1 << 60 if limit is None else limit
+
+    def add_batch(
+        self,
+        call: Call,
+        *,
+        id: str,
+        dialect: str,
+        endpoint: str,
+        model: str,
+        window_s: float,
+        spec: dict[str, Any],
+        source: Path,
+        created_at: int,
+        labels: list[str],
+        keep_source: bool = False,
+        total: int = 0,
+    ) -> Batch:
+        """Make a batch unless a limit or a fault forbids it. Raises Refused in the dialect's shape, nothing stored."""
+        with self._creating:  # what counts against a limit must not change between the look and the deed
+            rules = list(self.faults.for_batch(dialect, model, [id, *labels]))
+            if self._queue_full(dialect, model, total, source.stat().st_size, created_at):
+                rules.append(parse(_QUEUE_FULL.replace("openai", dialect)))
+            self._refuse(dialect, rules)
+            batch = self.world.add_batch(
+                id=id,
+                dialect=dialect,
+                endpoint=endpoint,
+                model=model,
+                seed=self.seed,
+                profile=self.profile,
+                window_s=window_s,
+                spec=spec,
+                source=source,
+                keep_source=keep_source,
+                total=total,
+                created_at=created_at,
+                labels=labels,
+                faults=[rule.text for rule in rules],
+                bend=(lambda plan: bend(plan, rules)) if rules else _straight,
+                hidden_ns=call.hide_ns,
+                holds_ns=ns(hold_s(rules)),
+            )
+        if any(rule.action == "revoke-key" for rule in rules):
+            self.faults.revoke(dialect)
+        call.stored = batch.seq
+        self.nudge()
+        return batch
+
+    def _queue_full(self, dialect: str, model: str, rows: int, size: int, now: int) -> bool:
+        limits = self.limits[dialect]
+        hourly = limits.get("batches_per_hour")
+        if hourly is not None:
+            first = now if hourly == 0 else self.world.made_since(dialect, hourly)
+            if first is not None and first > now - 3600 * SECOND:
+                message = f"Rate limit reached: {hourly} batches an hour."
+                raise Refused(call_failure(dialect, 429, message=message, retry_after="60"))
+        batches, requests = limits.get("max_batches_in_flight"), limits.get("queued_requests")
+        if batches is not None or requests is not None:
+            in_flight, queued, _ = self.world.in_flight(dialect)
+            if (batches is not None and in_flight >= batches) or (requests is not None and queued + rows > requests):
+                return True
+        tokens = limits.get("queued_tokens")
+        if tokens is None:
+            return False
+        _, _, queued_bytes = self.world.in_flight(dialect, model)
+        return (queued_bytes + size) // _BYTES_PER_TOKEN > tokens
+
+    def _refuse(self, dialect: str, rules: list[Rule]) -> None:
+        """Refuse what the service would refuse at once; OpenAI refuses nothing here, its batches fail later."""
+        for rule in rules:
+            if rule.action == "token-limit" and dialect != "openai":
+                raise Refused(call_failure(dialect, 429, retry_after="30" if dialect == "anthropic" else None))
+            if rule.action == "fail-validation" and dialect == "anthropic":
+                raise Refused(call_failure(dialect, 400, message=f"requests: {rule.word}"))
 
     def fresh(self, batches: list[Batch]) -> tuple[list[Batch], int]:
         """The batches as they may be shown, and the time of it."""
@@ -35,6 +133,10 @@ class Service:
     def nudge(self) -> None:
         if self.works is not None:
             self.works.nudge()
+
+
+def _straight(plan: Schedule) -> Schedule:
+    return plan
 
 
 def good_key(given: str, admitted: str | None) -> Literal["good", "bad", "missing"]:

@@ -20,11 +20,14 @@ from pathlib import Path
 
 import msgspec
 
+from batchmark.emulator import fault_life
 from batchmark.emulator.answers import AnswersClosed, AnswerSource
 from batchmark.emulator.bench import Bench, Benches, read_log
 from batchmark.emulator.clock import ns
+from batchmark.emulator.dialects.failures import trouble
+from batchmark.emulator.fault_lines import FaultySheet
 from batchmark.emulator.life import Facts, Phase, progress, standing
-from batchmark.emulator.rows import Book, Sheet, Unrun, read_lines
+from batchmark.emulator.rows import Book, Unrun, Writer, read_lines
 from batchmark.emulator.world import Batch, Outcome, World
 
 __all__ = ["Works"]
@@ -283,6 +286,9 @@ class Works:
             return
         book = self._books[batch.dialect]
         checked = book.check(batch, self._lines(batch.input_path))
+        code = fault_life.problem(batch) if batch.faults else None
+        if code is not None:
+            checked = replace(checked, problems=[trouble(batch.dialect, code, batch.model)])
         at = self._dated(batch, facts.validated_due)
         problems = msgspec.json.encode(checked.problems).decode() if checked.problems else None
         self.world.store.run(
@@ -343,7 +349,8 @@ class Works:
         outcome = Outcome()
         book = self._books[batch.dialect]
         if facts.checked_at is not None or batch.total:
-            sheet = book.sheet(batch, end, due)
+            own = book.sheet(batch, end, due)
+            sheet: Writer = FaultySheet(own, batch, fault_life.rules_of(batch)) if batch.faults else own
             try:
                 self._write(batch, sheet, end)
                 outcome = sheet.finish()
@@ -367,13 +374,18 @@ class Works:
         with contextlib.suppress(OSError):
             batch.log_path.unlink()
 
-    def _write(self, batch: Batch, sheet: Sheet, end: Phase) -> None:
+    def _write(self, batch: Batch, sheet: Writer, end: Phase) -> None:
         facts = batch.facts
         why: Unrun = "cancelled" if end is Phase.CANCELLED else "expired"
         log_path = batch.log_path
         replies = {} if self._free and not log_path.exists() else read_log(log_path)
+        cut = facts.schedule.cut if end is Phase.EXPIRED else None
         if end is Phase.SUCCEEDED:
             allowed = batch.total
+        elif cut is not None:
+            allowed = int(batch.total * cut)
+            replies = {number: reply for number, reply in replies.items() if number < allowed}
+            allowed = allowed if self._free else -1
         elif self._free:
             allowed = int(batch.total * _progress_at_cut(facts))
         else:

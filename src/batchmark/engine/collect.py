@@ -36,6 +36,9 @@ async def collect(
     def warn(message: str) -> None:
         tell(Trouble(job, message))
 
+    if batch.raw_status == "not found":
+        ledger.record_collected(shard, [])
+        return
     into = make_folder(raw_folder(folder, shard.label))
     ref = BatchRef(batch.provider, batch.id)
     # asked anew, since lists leave out where the results are

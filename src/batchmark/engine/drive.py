@@ -91,7 +91,7 @@ async def drive(account: Account, jobs: Sequence[JobRecord], tell: Listener) -> 
     """
     clock = asyncio.get_running_loop().time
     began = clock()
-    poller = Poller(account.provider, account.ledger)
+    poller = Poller(account.provider, account.ledger, lost_s=account.pace.lost_s)
     ended: dict[str, Totals | None] = {}
     while True:
         # A refusal is recorded as the problem of its job, which ends with the others below. A shard whose batch proved to be somebody
@@ -104,8 +104,8 @@ async def drive(account: Account, jobs: Sequence[JobRecord], tell: Listener) -> 
         if len(ended) == len(jobs):
             return ended
         watched = [batch for job in jobs if job.id not in ended for batch in _under_way(account.ledger, job)]
+        await asyncio.sleep(next_poll_s(account.pace, clock() - began))
         if watched:
-            await asyncio.sleep(next_poll_s(account.pace, clock() - began))
             await look(account, poller, jobs, watched, tell)
 
 

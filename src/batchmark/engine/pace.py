@@ -13,7 +13,8 @@ class Pace:
 
     A batch is looked at after `young_s` at first and after `share` of its age later, at most `longest_s`: a finished batch is noticed
     within 2 % of its age. `patience_s` is how long a provider may stay unreachable before we stop (nothing is lost by that);
-    `grace_s` how long a new batch may take to appear in lists; `create_timeout_s` how long a create may take to be answered.
+    `grace_s` how long a new batch may take to appear in lists; `create_timeout_s` how long a create may take to be answered;
+    `lost_s` how long the provider may deny a batch that it made before its job ends without it.
     """
 
     young_s: float = 2.0
@@ -22,6 +23,7 @@ class Pace:
     patience_s: float = 900.0
     grace_s: float = 30.0
     create_timeout_s: float = 600.0
+    lost_s: float = 600.0
 
 
 def next_poll_s(pace: Pace, age_s: float, retry_after_s: float | None = None) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import datetime, timedelta
 
-from batchmark.domain.lifecycle import BatchRef, Snapshot
+from batchmark.domain.lifecycle import BatchRef, Snapshot, State
 from batchmark.errors import NotFound
 from batchmark.ledger.records import BatchRecord
 from batchmark.ledger.store import Ledger
@@ -17,16 +17,19 @@ __all__ = ["Poller"]
 class Poller:
     """The eyes on one provider account."""
 
-    def __init__(self, provider: Provider, ledger: Ledger) -> None:
+    def __init__(self, provider: Provider, ledger: Ledger, *, lost_s: float) -> None:
         self._provider = provider
         self._ledger = ledger
+        self._lost_s = lost_s
         self._looked_at: float | None = None
+        self._denied_since: dict[str, float] = {}
 
     async def look(self, watched: list[BatchRecord], since: datetime | None) -> list[BatchRecord]:
         """See every watched batch once and return them as they now stand.
 
         `since` is the provider's time at which the oldest was sent. A batch that lists do not show yet is asked for by its id; one that is
-        not found there either stays as it was (Anthropic answers 404 for moments after a create).
+        not found there either stays as it was (Anthropic answers 404 for moments after a create), until it was denied for so long that it
+        must have been deleted: then it counts as failed.
         """
         before, self._looked_at = self._looked_at, time.monotonic()
         unseen_s = None if before is None else self._looked_at - before
@@ -42,8 +45,23 @@ class Poller:
             try:
                 seen[batch_id] = await self._provider.get(BatchRef(self._provider.spec.name, batch_id))
             except NotFound:
-                continue
+                denied_s = self._looked_at - self._denied_since.setdefault(batch_id, self._looked_at)
+                if denied_s >= self._lost_s:
+                    seen[batch_id] = self._gone(batch_id)
+            else:
+                self._denied_since.pop(batch_id, None)
         for batch in watched:
             if batch.id in seen:
                 self._ledger.record_snapshot(batch, seen[batch.id], unseen_s=unseen_s)
         return [self._ledger.batch_of(batch.shard_id) or batch for batch in watched]
+
+    def _gone(self, batch_id: str) -> Snapshot:
+        """A batch that the provider made and now denies."""
+        return Snapshot(
+            ref=BatchRef(self._provider.spec.name, batch_id),
+            state=State.FAILED,
+            raw_status="not found",
+            problems=(
+                f"{self._provider.spec.name} no longer knows {batch_id}: it was deleted there, or it is another account's",
+            ),
+        )

@@ -9,6 +9,7 @@ is released again if its results are not ours. With several, nothing more is sen
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +19,7 @@ from batchmark.domain.lifecycle import BatchRef, Intent, RawFile, Snapshot, Stat
 from batchmark.engine.calls import repeat
 from batchmark.engine.events import Listener, Trouble
 from batchmark.engine.pace import Pace
-from batchmark.errors import Ambiguous
+from batchmark.errors import Ambiguous, NotFound
 from batchmark.ledger.records import BatchRecord, JobRecord, ShardRecord
 from batchmark.ledger.store import Ledger
 from batchmark.providers.seam import Provider, Wire
@@ -68,14 +69,15 @@ async def reconcile(
     last_look = False
     while True:
         now = await repeat(provider.now, pace, warn=warn)
-        found = await repeat(lambda: _candidates(provider, wire, ledger, job, intent), pace, warn=warn)
+        found = await repeat(lambda: _candidates(provider, wire, ledger, job, shard, intent), pace, warn=warn)
         running = []
         for snapshot in found:
             if snapshot.label is None and snapshot.ref.id not in foreign:
-                if not snapshot.state.terminal:
-                    running.append(snapshot)
-                elif await repeat(lambda each=snapshot: _is_ours(provider, wire, shard, each), pace, warn=warn):  # type: ignore[misc]
+                proved = await _proved(provider, wire, shard, snapshot, pace, warn)
+                if proved:
                     return _adopt(ledger, job, shard, snapshot.ref)
+                if proved is None:
+                    running.append(snapshot)
                 else:
                     foreign.add(snapshot.ref.id)
         labelled = sorted(
@@ -110,8 +112,10 @@ def _adopt(
     return ref
 
 
-async def _candidates(provider: Provider, wire: Wire, ledger: Ledger, job: JobRecord, intent: Intent) -> list[Snapshot]:
-    taken = ledger.known_batches(job.provider, emulated=job.emulated)
+async def _candidates(
+    provider: Provider, wire: Wire, ledger: Ledger, job: JobRecord, shard: ShardRecord, intent: Intent
+) -> list[Snapshot]:
+    taken = ledger.known_batches(job.provider, shard, emulated=job.emulated)
     since = intent.sent_at - timedelta(minutes=1)
     return [
         snapshot
@@ -120,10 +124,23 @@ async def _candidates(provider: Provider, wire: Wire, ledger: Ledger, job: JobRe
     ]
 
 
-async def _is_ours(provider: Provider, wire: Wire, shard: ShardRecord, snapshot: Snapshot) -> bool:
-    with TemporaryDirectory(prefix="batchmark-") as folder:
-        files = await provider.fetch(await provider.get(snapshot.ref), Path(folder))
-        return carries_label(wire, files, shard.label)
+async def _proved(
+    provider: Provider, wire: Wire, shard: ShardRecord, snapshot: Snapshot, pace: Pace, warn: Callable[[str], None]
+) -> bool | None:
+    """Whether a candidate's results carry our ids; None where it has none yet to tell."""
+    if not snapshot.state.terminal:
+        return None
+
+    async def fetch_and_see() -> bool:
+        with TemporaryDirectory(prefix="batchmark-") as folder:
+            files = await provider.fetch(await provider.get(snapshot.ref), Path(folder))
+            return carries_label(wire, files, shard.label)
+
+    try:
+        return await repeat(fetch_and_see, pace, warn=warn)
+    except NotFound:
+        # ended batches are denied for moments, and their results too
+        return None
 
 
 def carries_label(wire: Wire, files: list[RawFile], label: str) -> bool:
@@ -132,7 +149,7 @@ def carries_label(wire: Wire, files: list[RawFile], label: str) -> bool:
         for line in wire.split(file):
             try:
                 found = parse_wire_id(wire.wire_id_of(line))
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if found is not None and found[0] == label:
                 return True

@@ -80,6 +80,8 @@ async def submit(
         try:
             ref = await _create(provider, ledger, job, shard, submission)
         except Ambiguous as error:
+            if not _still_intended(ledger, shard):
+                raise
             warn(f"{error.message}; looking for it before anything is sent again")
             found = await reconcile(provider, wire, ledger, job, shard, intent, pace=pace, tell=tell)
             if found is None:
@@ -102,6 +104,10 @@ async def submit(
         return ref
 
 
+def _still_intended(ledger: Ledger, shard: ShardRecord) -> bool:
+    return any(each.id == shard.id and each.state == "intended" for each in ledger.shards(shard.job_id))
+
+
 async def _create(
     provider: Provider, ledger: Ledger, job: JobRecord, shard: ShardRecord, submission: Submission
 ) -> BatchRef:
@@ -110,7 +116,11 @@ async def _create(
     async def create_and_record() -> BatchRef:
         ref = await provider.create(submission)
         reach("created")
-        ledger.record_submitted(shard, new_batch(job, shard, ref))
+        if not ledger.record_submitted(shard, new_batch(job, shard, ref)):
+            raise Ambiguous(
+                f"{ref.id} was made for shard {shard.label}, but another process has taken the shard over meanwhile",
+                hint=f"look at it: batchmark {job.provider} status {ref.id}",
+            )
         reach("submission-recorded")
         return ref
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, insert, or_, select, update
+from sqlalchemy import bindparam, delete, insert, or_, select, update
 
 from batchmark.ledger.tables import batches, events, jobs, runs, shards
 
@@ -15,6 +15,7 @@ __all__ = [
     "BATCH_OF_SHARD",
     "END_JOB",
     "END_RUN",
+    "FORGET_RELEASED",
     "JOBS_OF_RUN",
     "JOB_BY_BATCH",
     "JOB_BY_ID",
@@ -61,9 +62,19 @@ LABELS_OF_BATCHES = (
     .where(batches.c.standing != "released")
     .where(batches.c.provider == bindparam("provider"), batches.c.emulated == bindparam("emulated"))
 )
-# Batches that can be no other shard's: ours, and those that proved to be somebody else's.
+# Batches that a shard's cannot be: those of other shards, and those that this shard has released.
 KNOWN_BATCHES = select(batches.c.id).where(
-    batches.c.provider == bindparam("provider"), batches.c.emulated == bindparam("emulated")
+    batches.c.provider == bindparam("provider"),
+    batches.c.emulated == bindparam("emulated"),
+    or_(batches.c.standing != "released", batches.c.shard_id == bindparam("shard")),
+)
+
+# A batch that one shard has released may prove to be another's.
+FORGET_RELEASED = delete(batches).where(
+    batches.c.provider == bindparam("of_provider"),
+    batches.c.id == bindparam("wanted"),
+    batches.c.emulated == bindparam("is_emulated"),
+    batches.c.standing == "released",
 )
 
 # Compare-and-set: a shard moves on only from the state and under the fence that its owner last saw.

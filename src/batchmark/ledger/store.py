@@ -151,10 +151,11 @@ class Ledger:
             rows = connection.execute(queries.LABELS_OF_BATCHES, {"provider": provider, "emulated": emulated})
             return {row.id: row.job_id for row in rows}
 
-    def known_batches(self, provider: str, *, emulated: bool) -> set[str]:
-        """Ids of batches that no further shard of ours can be: taken, or known to be somebody else's."""
+    def known_batches(self, provider: str, shard: ShardRecord, *, emulated: bool) -> set[str]:
+        """Ids of batches that the shard's cannot be: other shards', and those that proved to be somebody else's."""
+        bound = {"provider": provider, "emulated": emulated, "shard": shard.id}
         with self._transaction() as connection:
-            rows = connection.execute(queries.KNOWN_BATCHES, {"provider": provider, "emulated": emulated})
+            rows = connection.execute(queries.KNOWN_BATCHES, bound)
             return {row.id for row in rows}
 
     # shards
@@ -185,6 +186,7 @@ class Ledger:
         with self._transaction() as connection:
             if not _move(connection, shard, "intended", state="submitted", batch_id=batch.id):
                 return False
+            connection.execute(queries.FORGET_RELEASED, _key(batch))
             connection.execute(queries.ADD_BATCH, _values(batch))
             return True
 

@@ -249,7 +249,13 @@ def _format(value: Any) -> dict[str, Any]:
     if kind == "json_schema":
         inner = value.get("json_schema", value)
         if isinstance(inner, dict) and isinstance(inner.get("schema"), dict):
-            return {"schema": inner["schema"], "schema_name": _text(inner, "name", "response_format")}
+            strict = inner.get("strict")
+            if strict is not None and not isinstance(strict, bool):
+                raise BadBody(f"response_format.strict must be true or false, not {strict!r}")
+            name = _text(inner, "name", "response_format")
+            return {"schema": inner["schema"], "schema_name": name} | (
+                {} if strict is None else {"schema_strict": strict}
+            )
     raise BadBody("response_format must be text, json_object or a json_schema with its schema")
 
 

@@ -54,6 +54,22 @@ ANSWER_FIELDS = frozenset(
     }
 )
 _CHAT_PARAMETERS = frozenset(openai_body.CHAT_PARAMETERS)
+# Parameters of OpenAI's that the common shape has no place for: taken for columns they would be dropped in silence.
+_ONLY_IN_BODIES = frozenset(
+    {
+        "frequency_penalty",
+        "function_call",
+        "functions",
+        "logit_bias",
+        "logprobs",
+        "modalities",
+        "n",
+        "parallel_tool_calls",
+        "presence_penalty",
+        "stream",
+        "top_logprobs",
+    }
+)
 _seen_parameters: dict[str, dict[str, Any]] = {}
 _SOURCES = ("prompt", "messages", "input")
 _BATCH_LINE = ("method", "url", "body")
@@ -250,6 +266,11 @@ def _chat(entry: JsonObject, source: str) -> ChatRequest:
         messages, unknown = _try(lambda: openai_body.messages(entry.pop("messages")))
     if unknown:
         raise _Wrong(f"cannot use {', '.join(unknown)}")
+    strange = sorted(_ONLY_IN_BODIES.intersection(entry))
+    if strange:
+        raise _Wrong(
+            f"{', '.join(strange)} can be asked of OpenAI only, in a line of its batch format (method, url, body)"
+        )
     if system is not None:
         messages = (Message("system", system), *messages)
     return ChatRequest(messages, **_parameters({key: entry.pop(key) for key in _CHAT_PARAMETERS.intersection(entry)}))

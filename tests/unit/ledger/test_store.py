@@ -287,3 +287,29 @@ def test_what_was_committed_survives_losing_the_process(ledger: Ledger, path: Pa
         if source.exists():
             copy.with_name(copy.name + suffix).write_bytes(source.read_bytes())
     assert [each.state for each in Ledger(copy).shards("job1")] == ["uploaded"]
+
+
+def test_a_batch_that_one_shard_releases_may_be_anothers_but_not_its_own_again(ledger: Ledger) -> None:
+    first = staged(ledger)
+    ledger.record_shard(replace(SHARD, number=1, label="bm-job1-1-1"))
+    second = ledger.shards("job1")[1]
+    for shard in (first, second):
+        ledger.record_upload(shard, None)
+        ledger.record_intent(shard, INTENT)
+    batch = BatchRecord(
+        provider="openai",
+        id="batch_1",
+        emulated=True,
+        shard_id=first.id,
+        standing="unconfirmed",
+        state="running",
+        raw_status="",
+    )
+    assert ledger.record_submitted(first, batch)
+    assert "batch_1" in ledger.known_batches("openai", second, emulated=True)
+    assert ledger.release(first, batch)
+    assert ledger.batch_of(first.id) is None
+    assert "batch_1" in ledger.known_batches("openai", first, emulated=True)
+    assert "batch_1" not in ledger.known_batches("openai", second, emulated=True)
+    assert ledger.record_submitted(second, replace(batch, shard_id=second.id, standing="confirmed"))
+    assert ledger.jobs_by_batch("openai", emulated=True) == {"batch_1": "job1"}

@@ -13,6 +13,7 @@ from batchmark.emulator.answers.synthetic import count_tokens
 from batchmark.emulator.catalog import ANTHROPIC, Model, find
 from batchmark.emulator.clock import microseconds, ns
 from batchmark.emulator.dialects.anthropic_rows import NEW_VERSION, AnthropicBook, messages_of, refusal
+from batchmark.emulator.fault_life import strange_state
 from batchmark.emulator.http import Answer, Body, Call, Refused, Route, decode_object, json_answer
 from batchmark.emulator.life import Phase, standing
 from batchmark.emulator.scan import ArrayScan, ScanError
@@ -23,8 +24,6 @@ __all__ = ["Anthropic"]
 
 WINDOW_S = 86_400
 KEEP_S = 29 * 86_400  # results can be read for 29 days after creation
-MAX_REQUESTS = 100_000
-MAX_BYTES = 256 * 1024 * 1024
 _VERSIONS = ("2023-01-01", "2023-06-01", NEW_VERSION)
 _CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
@@ -43,8 +42,9 @@ class Anthropic:
         self._world = service.world
         self.book = AnthropicBook(service.world)
         batches = "/v1/messages/batches"
+        whole = service.most("anthropic", "max_bytes")
         self.routes = [
-            _route("batches.create", "POST", batches, self._create, body=Body.DISK, limit=MAX_BYTES),
+            _route("batches.create", "POST", batches, self._create, body=Body.DISK, limit=whole),
             _route("batches.list", "GET", batches, self._list),
             _route("batches.retrieve", "GET", batches + "/{id}", self._retrieve),
             _route("batches.cancel", "POST", batches + "/{id}/cancel", self._cancel),
@@ -84,6 +84,20 @@ class Anthropic:
     def headers(self, call: Call, elapsed_ms: int) -> dict[str, str]:
         return {"request-id": _request_id()}
 
+    def subject(self, call: Call) -> tuple[str, list[str]]:
+        if call.body_path is not None:
+            try:
+                for raw in ArrayScan(call.body_path, "requests"):
+                    item = decode_object(raw) or {}
+                    params = item.get("params")
+                    model = params.get("model") if isinstance(params, dict) else ""
+                    return str(model), [str(item.get("custom_id", ""))]
+            except ScanError:
+                pass
+            return "", []
+        batch = self._world.batch(self.name, call.args.get("id", ""))
+        return ("", [call.args.get("id", "")]) if batch is None else (batch.model, batch.names)
+
     # Batches
 
     def _create(self, call: Call) -> Answer:
@@ -91,42 +105,42 @@ class Anthropic:
             raise _refused("request_too_large", "Request exceeds the maximum size", status=413)
         assert call.body_path is not None
         rows = call.body_path.with_name("rows")
-        total, model = self._sift(call, ArrayScan(call.body_path, "requests"))
+        total, model, first = self._sift(call, ArrayScan(call.body_path, "requests"))
         now = self._world.now()
-        batch = self._world.add_batch(
+        batch = self._service.add_batch(
+            call,
             id=f"msgbatch_01{ids.base58(22)}",
             dialect=self.name,
             endpoint="/v1/messages",
             model=model,
-            seed=self._service.seed,
-            profile=self._service.profile,
             window_s=WINDOW_S,
             spec={"version": call.headers["anthropic-version"]},
             source=rows,
             total=total,
             created_at=now,
+            labels=[first],
         )
         call.subject = batch.id
-        self._service.nudge()
         return json_answer(self._view(call, batch, now))
 
-    def _sift(self, call: Call, scan: ArrayScan) -> tuple[int, str]:
-        """Check the envelope and write its requests one a line; their number, and the first one's model."""
+    def _sift(self, call: Call, scan: ArrayScan) -> tuple[int, str, str]:
+        """Check the envelope and write its requests one a line; their number, and the first one's model and id."""
+        most = self._service.most(self.name, "max_rows")
         assert call.body_path is not None
         seen: set[str] = set()
-        model = ""
+        model = first = ""
         trouble: str | None = None
         try:
             with call.body_path.with_name("rows").open("wb", buffering=1 << 18) as out:
                 for number, raw in enumerate(scan):
                     if trouble is not None:
                         continue  # go on to the end: broken JSON outranks a bad request
-                    if number >= MAX_REQUESTS:
-                        trouble = f"requests: List should have at most {MAX_REQUESTS} items after validation"
+                    if number >= most:
+                        trouble = f"requests: List should have at most {most} items after validation"
                         continue
                     trouble, params = _envelope_trouble(number, raw, seen)
                     if number == 0 and trouble is None:
-                        model = _model_of(params)
+                        model, first = _model_of(params), next(iter(seen))
                     out.write(raw)
                     out.write(b"\n")
         except ScanError as error:
@@ -143,11 +157,11 @@ class Anthropic:
             trouble = "requests: List should have at least 1 item after validation, not 0"
         if trouble is not None:
             raise _refused("invalid_request_error", trouble)
-        return len(seen), model
+        return len(seen), model, first
 
     def _batch(self, call: Call) -> Batch:
         call.subject = call.args["id"]
-        batch = self._world.batch(self.name, call.args["id"])
+        batch = self._world.batch(self.name, call.args["id"], lag_ns=call.lag_ns)
         if batch is None:
             raise _refused("not_found_error", f"Message Batch {call.args['id'][:100]} not found.", status=404)
         return batch
@@ -169,10 +183,10 @@ class Anthropic:
                     raise _refused("invalid_request_error", f"no Message Batch is called {name[:100]}")
                 anchor = known.seq
         if before is not None:
-            found = self._world.list_batches(self.name, limit=limit + 1, after=anchor)
+            found = self._world.list_batches(self.name, limit=limit + 1, after=anchor, lag_ns=call.lag_ns)
             page = found[-limit:]
         else:
-            found = self._world.list_batches(self.name, limit=limit + 1, before=anchor)
+            found = self._world.list_batches(self.name, limit=limit + 1, before=anchor, lag_ns=call.lag_ns)
             page = found[:limit]
         shown, now = self._service.fresh(page)
         return _page([self._view(call, batch, now) for batch in shown], more=len(found) > limit)
@@ -216,6 +230,8 @@ class Anthropic:
         ended = stand.phase.terminal
         outcome = batch.outcome if ended and batch.outcome is not None else Outcome()
         status = "ended" if ended else "canceling" if stand.phase is Phase.CANCELLING else "in_progress"
+        if not ended and batch.faults:
+            status = strange_state(batch, now) or status
         archived = facts.created_at + ns(KEEP_S)
         return {
             "id": batch.id,
@@ -230,7 +246,7 @@ class Anthropic:
             },
             "ended_at": None if stand.ended_at is None else microseconds(stand.ended_at),
             "created_at": microseconds(facts.created_at),
-            "expires_at": microseconds(facts.expires_at),
+            "expires_at": microseconds(facts.created_at + ns(WINDOW_S)),
             "archived_at": microseconds(archived) if now >= archived else None,
             "cancel_initiated_at": None if facts.cancel_at is None else microseconds(facts.cancel_at),
             "results_url": f"{call.base_url}{self.prefix}/v1/messages/batches/{batch.id}/results" if ended else None,

@@ -12,8 +12,9 @@ import msgspec
 from batchmark.emulator import ids
 from batchmark.emulator.answers import Ask, Reply
 from batchmark.emulator.catalog import ANTHROPIC, Model, find
+from batchmark.emulator.dialects.failures import row_failure
 from batchmark.emulator.life import Phase
-from batchmark.emulator.rows import Checked, Row, Unrun
+from batchmark.emulator.rows import Checked, Row, Twist, Unrun
 from batchmark.emulator.world import Batch, Outcome, World
 
 __all__ = ["NEW_VERSION", "AnthropicBook", "messages_of", "refusal"]
@@ -68,6 +69,7 @@ class AnthropicSheet:
         self._out: IO[bytes] = self._ordered.open("wb", buffering=1 << 18)
         self._starts = array("Q", [0])
         self._outcome = Outcome()
+        self.twist: Twist | None = None
 
     def read(self, line: bytes) -> Row:
         return self._book.read(self._batch, line)
@@ -88,6 +90,14 @@ class AnthropicSheet:
         self._outcome.errored += 1
         error = {"type": "api_error", "message": "Internal server error"}
         self._line(row, {"type": "errored", "error": {"type": "error", "error": error, "request_id": None}})
+
+    def fail(self, row: Row, status: int, code: str | None, message: str | None) -> None:
+        self._outcome.errored += 1
+        error = row_failure("anthropic", status, code=code, message=message)
+        self._line(row, {"type": "errored", "error": {"type": "error", "error": error, "request_id": None}})
+
+    def hollow(self, row: Row) -> None:
+        self.broken(row)
 
     def unrun(self, row: Row, why: Unrun) -> None:
         if why == "expired":
@@ -118,8 +128,9 @@ class AnthropicSheet:
 
     def _line(self, row: Row, result: dict[str, Any]) -> None:
         line = _encode({"custom_id": row.id, "result": result}) + b"\n"
-        self._out.write(line)
-        self._starts.append(self._starts[-1] + len(line))
+        for one in (line,) if self.twist is None else self.twist.lines(line):
+            self._out.write(one)
+            self._starts.append(self._starts[-1] + len(one))
 
 
 def _message(model: Model | None, params: dict[str, Any], reply: Reply) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from batchmark.emulator import ids
 from batchmark.emulator.answers.synthetic import count_tokens
 from batchmark.emulator.catalog import GEMINI, Model, find
 from batchmark.emulator.clock import nanoseconds
-from batchmark.emulator.dialects.gemini_files import MAX_FILE_BYTES, GeminiFiles
+from batchmark.emulator.dialects.gemini_files import GeminiFiles
 from batchmark.emulator.dialects.gemini_rows import EMBED, GENERATE, GeminiBook, field, texts_of
 from batchmark.emulator.dialects.gemini_wire import answer, error, page_size, page_start, page_token, refused
+from batchmark.emulator.fault_life import strange_state
 from batchmark.emulator.http import Answer, Body, Call, Route, decode_object
 from batchmark.emulator.life import Phase, Standing, standing
 from batchmark.emulator.service import Service, good_key
@@ -23,7 +24,6 @@ from batchmark.emulator.world import Batch, Outcome, StoredFile
 __all__ = ["Gemini"]
 
 WINDOW_S = 48 * 3600
-MAX_INLINE_BYTES = 20 * 1024 * 1024
 _TYPE = "type.googleapis.com/google.ai.generativelanguage.v1main."
 _BATCH_FIELDS = {"displayName", "inputConfig", "priority", "webhookConfig", "model", "name"}
 
@@ -50,7 +50,8 @@ class Gemini:
         self._world = service.world
         self.book = GeminiBook(service.world)
         files = GeminiFiles(service)
-        whole = MAX_FILE_BYTES + (1 << 20)
+        whole = service.most("gemini", "max_bytes") + (1 << 20)
+        self._most_inline = inline = service.most("gemini", "max_inline_bytes")
         self.routes = [
             _route("files.upload", "POST", "/upload/{v}/files", files.upload, body=Body.FORM, limit=whole),
             _route("files.upload", "PUT", "/upload/{v}/files", files.upload, body=Body.FORM, limit=whole),
@@ -58,17 +59,15 @@ class Gemini:
             _route("files.download", "GET", "(?:/download)?/{v}/files/{id}:download", files.download),
             _route("files.get", "GET", "/{v}/files/{id}", files.get),
             _route("files.delete", "DELETE", "/{v}/files/{id}", files.delete),
-            _route(
-                "batches.create", "POST", f"/{{v}}/models/{{id}}:{GENERATE}", self._generate, limit=MAX_INLINE_BYTES
-            ),
+            _route("batches.create", "POST", f"/{{v}}/models/{{id}}:{GENERATE}", self._generate, limit=inline),
             _route(
                 "batches.create_embeddings",
                 "POST",
                 f"/{{v}}/models/{{id}}:{EMBED}",
                 self._embed,
-                limit=MAX_INLINE_BYTES,
+                limit=inline,
             ),
-            _route("models.count_tokens", "POST", "/{v}/models/{id}:countTokens", self._count, limit=MAX_INLINE_BYTES),
+            _route("models.count_tokens", "POST", "/{v}/models/{id}:countTokens", self._count, limit=inline),
             _route("batches.list", "GET", "/{v}/batches", self._list),
             _route("batches.cancel", "POST", "/{v}/batches/{id}:cancel", self._cancel),
             _route("batches.get", "GET", "/{v}/batches/{id}", self._get),
@@ -112,6 +111,17 @@ class Gemini:
     def headers(self, call: Call, elapsed_ms: int) -> dict[str, str]:
         return {"server-timing": f"gfet4t7; dur={elapsed_ms}", "vary": "X-Origin, Referer, Origin,Accept-Encoding"}
 
+    def subject(self, call: Call) -> tuple[str, list[str]]:
+        name = call.args.get("id", "")
+        if call.method == "POST" and "/models/" in call.path:
+            batch = (decode_object(call.body) or {}).get("batch")
+            title = field(batch, "displayName")
+            return name, [title] if isinstance(title, str) else []
+        if "/files/" in call.path:  # a result file is named after its batch
+            name = name.removeprefix("batch-")
+        known = self._world.batch(self.name, name)
+        return ("", [name]) if known is None else (known.model, known.names)
+
     # Batches
 
     def _generate(self, call: Call) -> Answer:
@@ -123,7 +133,9 @@ class Gemini:
     def _create(self, call: Call, method: str) -> Answer:
         model = self._model(call, method)
         if call.too_large:
-            raise refused(400, "INVALID_ARGUMENT", f"Request payload size exceeds the limit: {MAX_INLINE_BYTES} bytes.")
+            raise refused(
+                400, "INVALID_ARGUMENT", f"Request payload size exceeds the limit: {self._most_inline} bytes."
+            )
         body = decode_object(call.body)
         batch = None if body is None else body.get("batch")
         if body is None or not isinstance(batch, dict):
@@ -159,29 +171,31 @@ class Gemini:
                 if not all(isinstance(item, dict) for item in items):
                     raise refused(400, "INVALID_ARGUMENT", "Invalid value at 'batch.input_config.requests.requests'.")
                 total = len(items)
+                most = self._service.most(self.name, "max_rows")
+                if total > most:
+                    raise refused(400, "INVALID_ARGUMENT", f"* BatchRequest.batch: at most {most} requests.")
                 with source.open("wb") as out:
                     out.writelines(msgspec.json.encode(item) + b"\n" for item in items)
                 rows = source
             now = self._world.now()
-            made = self._world.add_batch(
+            made = self._service.add_batch(
+                call,
                 id=batch_id,
                 dialect=self.name,
                 endpoint=method,
                 model=model.name,
-                seed=self._service.seed,
-                profile=self._service.profile,
                 window_s=WINDOW_S,
                 spec=spec,
                 source=rows,
                 keep_source=file_name is not None,
                 total=total,
                 created_at=now,
+                labels=[title] if title else [],
             )
         finally:
             source.unlink(missing_ok=True)
             folder.rmdir()
         call.subject = f"batches/{batch_id}"
-        self._service.nudge()
         return answer(self._operation(made, now))
 
     def _model(self, call: Call, method: str) -> Model:
@@ -205,7 +219,7 @@ class Gemini:
 
     def _batch(self, call: Call) -> Batch:
         call.subject = f"batches/{call.args['id']}"
-        batch = self._world.batch(self.name, call.args["id"])
+        batch = self._world.batch(self.name, call.args["id"], lag_ns=call.lag_ns)
         if batch is None:
             raise refused(404, "NOT_FOUND", "Requested entity was not found.")
         return batch
@@ -216,7 +230,7 @@ class Gemini:
 
     def _list(self, call: Call) -> Answer:
         size = page_size(call, default=50, most=1000)
-        found = self._world.list_batches(self.name, limit=size + 1, before=page_start(call))
+        found = self._world.list_batches(self.name, limit=size + 1, before=page_start(call), lag_ns=call.lag_ns)
         shown, now = self._service.fresh(found[:size])
         body: dict[str, Any] = {}
         if shown:
@@ -262,7 +276,8 @@ class Gemini:
         stats = self._stats(batch, stand, now)
         if stats:
             metadata["batchStats"] = stats
-        metadata["state"] = f"BATCH_STATE_{_state(stand)}"
+        strange = None if phase.terminal or not batch.faults else strange_state(batch, now)
+        metadata["state"] = f"BATCH_STATE_{strange or _state(stand)}"
         metadata["name"] = f"batches/{batch.id}"
         operation: dict[str, Any] = {"name": f"batches/{batch.id}", "metadata": metadata}
         if phase.terminal:

@@ -19,9 +19,8 @@ from batchmark.emulator.http import Answer, Call, Refused, decode_object
 from batchmark.emulator.service import Service
 from batchmark.emulator.world import StoredFile
 
-__all__ = ["MAX_FILE_BYTES", "GeminiFiles"]
+__all__ = ["GeminiFiles"]
 
-MAX_FILE_BYTES = 2 * 1024**3
 _KEEP_S = 48 * 3600
 _GRANULARITY = 1 << 18  # the length of every chunk but the last is a multiple of this
 
@@ -31,6 +30,7 @@ class GeminiFiles:
 
     def __init__(self, service: Service) -> None:
         self._world = service.world
+        self._most = service.most("gemini", "max_bytes")
         self._store = service.world.store
 
     def upload(self, call: Call) -> Answer:
@@ -44,7 +44,7 @@ class GeminiFiles:
         if protocol == "resumable":
             return self._start(call)
         if call.too_large:
-            raise refused(413, "INVALID_ARGUMENT", f"A file may have {MAX_FILE_BYTES} bytes.")
+            raise refused(413, "INVALID_ARGUMENT", f"A file may have {self._most} bytes.")
         if protocol == "multipart" or call.headers.get("content-type", "").startswith("multipart/"):
             return self._multipart(call)
         if protocol == "raw" or call.query.get("uploadType") == "media":
@@ -66,8 +66,8 @@ class GeminiFiles:
             raise refused(400, "INVALID_ARGUMENT", "Invalid JSON payload received.")
         name = self._wanted_name(file)
         declared = call.headers.get("x-goog-upload-header-content-length", "")
-        if declared.isascii() and declared.isdigit() and int(declared[:20]) > MAX_FILE_BYTES:
-            raise refused(400, "INVALID_ARGUMENT", f"A file may have {MAX_FILE_BYTES} bytes.")
+        if declared.isascii() and declared.isdigit() and int(declared[:20]) > self._most:
+            raise refused(400, "INVALID_ARGUMENT", f"A file may have {self._most} bytes.")
         spec = {
             "name": name,
             "display_name": field(file, "displayName"),
@@ -114,8 +114,8 @@ class GeminiFiles:
                 refusal.answer.headers["x-goog-upload-status"] = "active"
                 refusal.answer.headers["x-goog-upload-size-received"] = str(received)
                 raise refusal
-            if call.too_large or received + call.size > MAX_FILE_BYTES:
-                raise refused(413, "INVALID_ARGUMENT", f"A file may have {MAX_FILE_BYTES} bytes.")
+            if call.too_large or received + call.size > self._most:
+                raise refused(413, "INVALID_ARGUMENT", f"A file may have {self._most} bytes.")
             if "finalize" not in commands and call.size % _GRANULARITY:
                 raise refused(400, "INVALID_ARGUMENT", f"A chunk must be a multiple of {_GRANULARITY} bytes.")
             received = self._append(row["id"], path, received, call)

@@ -11,8 +11,9 @@ import msgspec
 from batchmark.emulator.answers import Ask, Reply
 from batchmark.emulator.answers.synthetic import count_tokens
 from batchmark.emulator.catalog import GEMINI, Model, find
+from batchmark.emulator.dialects.failures import row_failure
 from batchmark.emulator.life import Phase
-from batchmark.emulator.rows import Checked, Row, Unrun
+from batchmark.emulator.rows import Checked, Row, Twist, Unrun
 from batchmark.emulator.vectors import unit_vector
 from batchmark.emulator.world import Batch, Outcome, World
 
@@ -97,6 +98,7 @@ class GeminiSheet:
         self._path = self._folder / "results.part"
         self._out: IO[bytes] = self._path.open("wb", buffering=1 << 18)
         self._outcome = Outcome()
+        self.twist: Twist | None = None
 
     def read(self, line: bytes) -> Row:
         return self._book.read(self._batch, line)
@@ -121,6 +123,21 @@ class GeminiSheet:
         self._outcome.errored += 1
         self._line({"error": _error(_INTERNAL, "An internal error has occurred.")}, row)
 
+    def fail(self, row: Row, status: int, code: str | None, message: str | None) -> None:
+        self._outcome.errored += 1
+        self._line({"error": row_failure("gemini", status, message=message)}, row)
+
+    def hollow(self, row: Row) -> None:
+        model = row.body.get("model")
+        self._outcome.succeeded += 1
+        response = {
+            "promptFeedback": {"blockReason": "PROHIBITED_CONTENT"},
+            "usageMetadata": {"promptTokenCount": 1, "totalTokenCount": 1, "serviceTier": "standard"},
+            "modelVersion": self._batch.model if model is None else model.dated,
+            "responseId": secrets.token_urlsafe(16),
+        }
+        self._line({"response": response}, row)
+
     def unrun(self, row: Row, why: Unrun) -> None:
         if row.id is None:
             return
@@ -131,6 +148,8 @@ class GeminiSheet:
 
     def finish(self) -> Outcome:
         self._out.close()
+        if self.twist is not None:
+            self.twist.file(self._path)
         if not self._kept:
             self._path.unlink()
         elif self._batch.spec.get("file") is None:
@@ -154,8 +173,13 @@ class GeminiSheet:
         self._path.unlink(missing_ok=True)
 
     def _line(self, item: dict[str, Any], row: Row) -> None:
-        if self._kept:
-            self._out.write(_encode({**item, **row.id}) + b"\n")
+        if not self._kept:
+            return
+        line = _encode({**item, **row.id}) + b"\n"
+        if self.twist is None:
+            self._out.write(line)
+        else:
+            self._out.writelines(self.twist.lines(line))
 
 
 def _failed(batch: Batch, message: str) -> Checked:

@@ -12,6 +12,7 @@ from batchmark.emulator.catalog import OPENAI, find
 from batchmark.emulator.clock import SECOND, ns, seconds
 from batchmark.emulator.dialects.openai_bodies import ENDPOINTS
 from batchmark.emulator.dialects.openai_rows import OpenAIBook, peek_model
+from batchmark.emulator.fault_life import empty_ids, strange_state
 from batchmark.emulator.http import Answer, Body, Call, Part, Refused, Route, decode_object, pretty_answer
 from batchmark.emulator.life import Facts, Phase, standing
 from batchmark.emulator.service import Service, good_key, masked
@@ -20,7 +21,6 @@ from batchmark.emulator.world import Batch, Outcome, StoredFile
 __all__ = ["OpenAI"]
 
 WINDOW_S = 86_400
-MAX_BATCH_FILE_BYTES = 200 * 1024 * 1024
 MAX_FILE_BYTES = 512 * 1024 * 1024
 _KEEP_S = 30 * 86_400  # input files go after 30 days
 _PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
@@ -47,7 +47,7 @@ class OpenAI:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._world = service.world
-        self.book = OpenAIBook(service.world)
+        self.book = OpenAIBook(service.world, max_rows=service.most("openai", "max_rows"))
         self.routes = [
             _route(
                 "files.create", "POST", "/files", self._create_file, body=Body.FORM, limit=MAX_FILE_BYTES + (1 << 20)
@@ -97,6 +97,21 @@ class OpenAI:
             "openai-processing-ms": str(elapsed_ms),
         }
 
+    def subject(self, call: Call) -> tuple[str, list[str]]:
+        if call.path == f"{self.prefix}/batches" and call.method == "POST":
+            body = decode_object(call.body) or {}
+            named = body.get("input_file_id")
+            stored = self._world.file(self.name, named) if isinstance(named, str) else None
+            metadata = body.get("metadata")
+            labels = [str(value) for value in metadata.values()] if isinstance(metadata, dict) else []
+            return ("" if stored is None else peek_model(stored.path)), labels
+        name = call.args.get("id", "")
+        of_file = self._world.file(self.name, name) if "/files/" in call.path else None
+        if of_file is not None:  # a result file is named after its batch
+            name = re.sub(r"_(output|error)\.jsonl$", "", of_file.name)
+        batch = self._world.batch(self.name, name)
+        return ("", [name]) if batch is None else (batch.model, batch.names)
+
     # Files
 
     def _create_file(self, call: Call) -> Answer:
@@ -115,8 +130,9 @@ class OpenAI:
         if use not in _PURPOSES:
             listed = ", ".join(f"'{name}'" for name in _PURPOSES)
             raise _refused(f"'{use[:60]}' is not one of [{listed}] - 'purpose'", param="purpose", code="invalid_value")
-        if use == "batch" and file.size > MAX_BATCH_FILE_BYTES:
-            message = f"File is too large: a batch input file may have {MAX_BATCH_FILE_BYTES} bytes, this one has {file.size}."
+        most = self._service.most(self.name, "max_bytes")
+        if use == "batch" and file.size > most:
+            message = f"File is too large: a batch input file may have {most} bytes, this one has {file.size}."
             raise _refused(message, status=413, param="file")
         now = self._world.now()
         expires = now + _KEEP_S * SECOND if use == "batch" else None
@@ -223,26 +239,25 @@ class OpenAI:
             message = f"Invalid file purpose '{stored.purpose}': a batch takes a file with the purpose 'batch'."
             raise _refused(message, param="input_file_id", code="invalid_value")
         now = self._world.now()
-        batch = self._world.add_batch(
+        batch = self._service.add_batch(
+            call,
             id=f"batch_{ids.stamped_hex(seconds(now))}",
             dialect=self.name,
             endpoint=body["endpoint"],
             model=peek_model(stored.path),
-            seed=self._service.seed,
-            profile=self._service.profile,
             window_s=WINDOW_S,
             spec=spec,
             source=stored.path,
             keep_source=True,
             created_at=now,
+            labels=list((metadata or {}).values()),
         )
         call.subject = batch.id
-        self._service.nudge()
         return pretty_answer(self._view(batch, now))
 
     def _batch(self, call: Call) -> Batch:
         call.subject = call.args["id"]
-        batch = self._world.batch(self.name, call.args["id"])
+        batch = self._world.batch(self.name, call.args["id"], lag_ns=call.lag_ns)
         if batch is None:
             raise _refused(f"No batch found with id '{call.args['id'][:100]}'.", status=404)
         return batch
@@ -259,7 +274,7 @@ class OpenAI:
             if known is None:
                 raise _refused(f"No batch found with id '{call.query['after'][:100]}'.", status=404, param="after")
             before = known.seq
-        found = self._world.list_batches(self.name, limit=limit + 1, before=before)
+        found = self._world.list_batches(self.name, limit=limit + 1, before=before, lag_ns=call.lag_ns)
         shown, now = self._service.fresh(found[:limit])
         return _page([self._view(batch, now) for batch in shown], more=len(found) > limit)
 
@@ -278,6 +293,8 @@ class OpenAI:
         phase, ended = stand.phase, stand.ended_at
         outcome = batch.outcome if phase.terminal and batch.outcome is not None else Outcome()
         validated = stand.validated_at
+        strange = None if phase.terminal or not batch.faults else strange_state(batch, now)
+        no_file = "" if batch.faults and phase.terminal and empty_ids(batch) else None
         counts = {"total": 0, "completed": 0, "failed": 0}
         if validated is not None and phase is not Phase.FAILED:
             counts["total"] = batch.total
@@ -293,9 +310,9 @@ class OpenAI:
             "errors": {"object": "list", "data": batch.problems} if phase is Phase.FAILED else None,
             "input_file_id": batch.spec["input_file_id"],
             "completion_window": "24h",
-            "status": _STATUS[phase],
-            "output_file_id": outcome.output_file,
-            "error_file_id": outcome.error_file,
+            "status": strange or _STATUS[phase],
+            "output_file_id": outcome.output_file or no_file,
+            "error_file_id": outcome.error_file or no_file,
             "created_at": seconds(facts.created_at),
             "in_progress_at": _maybe(validated),
             "expires_at": seconds(facts.created_at) + WINDOW_S,

@@ -14,8 +14,9 @@ from batchmark.emulator.answers import Ask, Reply
 from batchmark.emulator.catalog import OPENAI, Model, find
 from batchmark.emulator.clock import SECOND, seconds
 from batchmark.emulator.dialects import openai_bodies as bodies
+from batchmark.emulator.dialects.failures import row_failure
 from batchmark.emulator.life import Phase
-from batchmark.emulator.rows import Checked, Row, Unrun
+from batchmark.emulator.rows import Checked, Row, Twist, Unrun
 from batchmark.emulator.world import Batch, Outcome, World
 
 __all__ = ["MAX_TASKS", "OpenAIBook", "peek_model"]
@@ -33,8 +34,9 @@ _UNRUN: dict[Unrun, str] = {
 class OpenAIBook:
     """How OpenAI reads a batch: every line is checked before any is run."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, max_rows: int = MAX_TASKS) -> None:
         self._world = world
+        self._max_rows = max_rows
 
     def check(self, batch: Batch, lines: Iterable[bytes]) -> Checked:
         problems: list[dict[str, Any]] = []
@@ -51,8 +53,8 @@ class OpenAIBook:
             if not raw.strip():
                 continue
             total += 1
-            if total > MAX_TASKS:
-                message = f"The batch input file contains more requests than the limit of {MAX_TASKS}."
+            if total > self._max_rows:
+                message = f"The batch input file contains more requests than the limit of {self._max_rows}."
                 problems.clear()
                 bad("too_many_tasks", message, line=None)
                 break
@@ -152,6 +154,7 @@ class OpenAISheet:
         self._folder = world.scratch()
         self._outcome = Outcome()
         self._open: dict[str, IO[str]] = {}
+        self.twist: Twist | None = None
 
     def read(self, line: bytes) -> Row:
         return self._book.read(self._batch, line)
@@ -180,6 +183,19 @@ class OpenAISheet:
         }
         self._line("error", row, 500, dumps({"error": error}))
 
+    def fail(self, row: Row, status: int, code: str | None, message: str | None) -> None:
+        self._outcome.errored += 1
+        error = row_failure("openai", status, code=code, message=message)["error"]
+        self._line("error", row, status, dumps({"error": error}))
+
+    def hollow(self, row: Row) -> None:
+        self._outcome.succeeded += 1  # the counts of such a batch said that all went well
+        self._put(
+            "error",
+            f'{{"id": "batch_req_{ids.stamped_hex(self._at_s)}", "custom_id": {dumps(row.id)}, '
+            f'"response": {{"status_code": 0, "request_id": "", "body": {{}}}}, "error": null}}\n',
+        )
+
     def unrun(self, row: Row, why: Unrun) -> None:
         if row.id is None or self._silent:
             return
@@ -187,9 +203,10 @@ class OpenAISheet:
             self._outcome.expired += 1
         else:
             self._outcome.cancelled += 1
-        self._file("error").write(
+        self._put(
+            "error",
             f'{{"id": "batch_req_{ids.stamped_hex(self._at_s)}", "custom_id": {dumps(row.id)}, "response": null, '
-            f'"error": {{"code": "batch_{why}", "message": "{_UNRUN[why]}"}}}}\n'
+            f'"error": {{"code": "batch_{why}", "message": "{_UNRUN[why]}"}}}}\n',
         )
 
     def finish(self) -> Outcome:
@@ -197,6 +214,8 @@ class OpenAISheet:
             opened.close()
         kept = self._batch.spec.get("output_expires_after_s")
         for kind in self._open:
+            if self.twist is not None:
+                self.twist.file(self._path(kind))
             stored = self._world.add_file(
                 id=f"file-{ids.base62(22)}",
                 dialect="openai",
@@ -232,10 +251,18 @@ class OpenAISheet:
     def _line(self, kind: str, row: Row, status: int, body: str) -> None:
         # Assembled by hand, in the style of the real files (a space after `:` and `,`): encoding whole lines
         # would cost several times as much.
-        self._file(kind).write(
+        self._put(
+            kind,
             f'{{"id": "batch_req_{ids.stamped_hex(self._at_s)}", "custom_id": {dumps(row.id)}, '
-            f'"response": {{"status_code": {status}, "request_id": "{ids.request_uuid()}", "body": {body}}}, "error": null}}\n'
+            f'"response": {{"status_code": {status}, "request_id": "{ids.request_uuid()}", "body": {body}}}, "error": null}}\n',
         )
+
+    def _put(self, kind: str, line: str) -> None:
+        if self.twist is None:
+            self._file(kind).write(line)
+            return
+        for one in self.twist.lines(line.encode()):
+            self._file(kind).write(one.decode("utf-8", "replace"))
 
 
 def _serves(model: Model | None, endpoint: str) -> bool:

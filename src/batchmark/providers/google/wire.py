@@ -519,6 +519,8 @@ def _snapshot(operation: _Operation) -> Snapshot:
     if output is not None and output.responses_file:
         files = (output.responses_file,)
     where = state(facts.state)
+    if where is State.UNKNOWN and operation.done:
+        where = State.FAILED if operation.error else State.SUCCEEDED
     problems = (
         (f"{operation.error.status or operation.error.code}: {operation.error.message}",) if operation.error else ()
     )

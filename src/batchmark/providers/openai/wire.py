@@ -155,11 +155,9 @@ def _chat_body(request: ChatRequest, model: str) -> JsonObject:
     if request.schema is not None:
         body["response_format"] = {
             "type": "json_schema",
-            "json_schema": {
-                "name": request.schema_name or "answer",
-                "schema": request.schema,
-                "strict": True,
-            },
+            "json_schema": _without_none(
+                name=request.schema_name or "answer", schema=request.schema, strict=request.schema_strict
+            ),
         }
     elif request.json_only:
         body["response_format"] = {"type": "json_object"}
