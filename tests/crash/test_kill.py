@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +73,20 @@ def test_another_clients_batch_of_the_same_size_is_never_taken_cancelled_or_dele
         kept = theirs.messages.batches.retrieve(other.id)
     assert kept.cancel_initiated_at is None
     assert len(site.batches()) == 2
+
+
+@pytest.mark.parametrize("site", ["openai"], indirect=True)
+def test_a_second_process_on_the_same_job_is_refused_by_the_firsts_number(site: Site) -> None:
+    from batchmark.ledger.lock import held
+
+    write_rows(site.folder)
+    site.killed_at("created", "openai", "create", "rows.jsonl")
+    (job,) = site.jobs()
+    (path,) = site.home.glob(f"runs/*/{job}/lock")
+    with held(path, "job"):
+        second = site.run("openai", "results", job, "--wait")
+    assert second.code == 6
+    assert f"process {os.getpid()}" in second.err
+    back = site.run("openai", "results", job, "--wait")
+    assert back.code == 0, back.err
+    assert len(site.batches()) == 1

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import shutil
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +28,7 @@ from batchmark.engine.points import reach
 from batchmark.engine.poll import Poller
 from batchmark.engine.stage import stage
 from batchmark.errors import BadInput, NotFound, Refused
+from batchmark.ledger.lock import held_all
 from batchmark.ledger.records import BatchRecord, JobRecord, RunRecord, ShardRecord
 from batchmark.providers import registry
 from batchmark.providers.seam import ProviderSpec
@@ -162,14 +164,21 @@ def _stage_one(
 
 async def submit_jobs(workspace: Workspace, spec: ProviderSpec, jobs: Sequence[JobRecord], tell: Listener) -> None:
     """Send staged jobs of one provider and return as soon as their batches exist."""
-    async with workspace.account(spec) as account:
-        await send(account, jobs, tell)
+    with _locked(workspace, jobs):
+        async with workspace.account(spec) as account:
+            await send(account, jobs, tell)
 
 
 async def run_jobs(workspace: Workspace, spec: ProviderSpec, jobs: Sequence[JobRecord], tell: Listener) -> None:
     """Bring jobs of one provider to their end: sent, waited for, answers merged."""
-    async with workspace.account(spec) as account:
-        await drive(account, jobs, tell)
+    with _locked(workspace, jobs):
+        async with workspace.account(spec) as account:
+            await drive(account, jobs, tell)
+
+
+def _locked(workspace: Workspace, jobs: Sequence[JobRecord]) -> AbstractContextManager[None]:
+    """The right of this process alone to act on the jobs. Raises LocalTrouble naming the process that has it."""
+    return held_all([(workspace.home / job.folder / "lock", f"job {job.id}") for job in jobs])
 
 
 def report_job(workspace: Workspace, job_id: str) -> JobReport:
@@ -289,30 +298,42 @@ async def fetch_results(
     Raises Refused where the batch has not ended, unless `wait`.
     """
     job = find_job(workspace, spec, id_)
+    if job is None:
+        return await _ended_foreign(workspace, spec, id_, wait=wait)
+    report = report_job(workspace, job.id)
+    if report.answers is not None:
+        return report
     async with workspace.account(spec) as account:
-        if job is None:
-            snapshot = await account.provider.get(BatchRef(spec.name, id_))
-            began = asyncio.get_running_loop().time()
-            while wait and not snapshot.state.terminal:
-                await asyncio.sleep(next_poll_s(account.pace, asyncio.get_running_loop().time() - began))
-                snapshot = await account.provider.get(snapshot.ref)
-            if not snapshot.state.terminal:
-                raise _too_early(spec, id_, snapshot.state, snapshot.raw_status)
-            return snapshot
         if wait:
-            await drive(account, [job], tell)
-        else:
-            await refresh(account, job, tell)
+            with _locked(workspace, [job]):
+                await drive(account, [job], tell)
+            return report_job(workspace, job.id)
+        await refresh(account, job, tell)
+        report = report_job(workspace, job.id)
+        running = [batch for batch in report.batches if not State(batch.state).terminal]
+        if running:
+            raise _too_early(spec, id_, State(running[0].state), running[0].raw_status)
+        with _locked(workspace, [job]):
             if await finish_ended(account, job, tell) is None:
-                report = report_job(workspace, job.id)
-                if not report.batches:
-                    raise Refused(
-                        f"job {job.id} was never sent to {spec.name}",
-                        hint=f"send it and wait: batchmark {spec.name} results {job.id} --wait",
-                    )
-                open_batch = next(batch for batch in report.batches if not State(batch.state).terminal)
-                raise _too_early(spec, id_, State(open_batch.state), open_batch.raw_status)
+                raise Refused(
+                    f"{report.unsent} batch(es) of job {job.id} are not at {spec.name} yet",
+                    hint=f"send them and wait: batchmark {spec.name} results {job.id} --wait",
+                )
     return report_job(workspace, job.id)
+
+
+async def _ended_foreign(workspace: Workspace, spec: ProviderSpec, id_: str, *, wait: bool) -> Snapshot:
+    """A batch that is not ours, once it has ended."""
+    clock = asyncio.get_running_loop().time
+    async with workspace.account(spec) as account:
+        began = clock()
+        snapshot = await account.provider.get(BatchRef(spec.name, id_))
+        while wait and not snapshot.state.terminal:
+            await asyncio.sleep(next_poll_s(account.pace, clock() - began))
+            snapshot = await account.provider.get(snapshot.ref)
+    if not snapshot.state.terminal:
+        raise _too_early(spec, id_, snapshot.state, snapshot.raw_status)
+    return snapshot
 
 
 def _too_early(spec: ProviderSpec, id_: str, state: State, raw_status: str) -> Refused:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Service", "good_key", "masked"]
 
 _BYTES_PER_TOKEN = 4
-_QUEUE_FULL = "openai life -> token-limit"  # OpenAI makes the batch all the same, and lets it fail
+_QUEUE_FULL = "* life -> token-limit"  # OpenAI makes the batch all the same, and lets it fail
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,9 +64,10 @@ class Service:
     ) -> Batch:
         """Make a batch unless a limit or a fault forbids it. Raises Refused in the dialect's shape, nothing stored."""
         with self._creating:  # what counts against a limit must not change between the look and the deed
-            rules = list(self.faults.for_batch(dialect, model, [id, *labels]))
-            if self._queue_full(dialect, model, total, source.stat().st_size, created_at):
-                rules.append(parse(_QUEUE_FULL.replace("openai", dialect)))
+            full = self._queue_full(dialect, model, total, source.stat().st_size, created_at)
+            rules = [parse(_QUEUE_FULL)] if full else []
+            self._refuse(dialect, rules)  # by a limit, before any rule counts this batch
+            rules += self.faults.for_batch(dialect, model, [id, *labels])
             self._refuse(dialect, rules)
             batch = self.world.add_batch(
                 id=id,

@@ -11,7 +11,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,9 @@ import msgspec
 from batchmark.emulator.clock import Line
 from batchmark.emulator.life import Facts
 from batchmark.emulator.profiles import Schedule, schedule
+from batchmark.emulator.records import Records
 from batchmark.emulator.store import Store
+from batchmark.emulator.stored import Batch, Outcome, StoredFile
 
 __all__ = ["Batch", "Outcome", "StoredFile", "World", "WorldError"]
 
@@ -29,88 +30,12 @@ class WorldError(Exception):
     """The folder cannot hold a world; the message says why."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredFile:
-    """A file that a client uploaded or a batch wrote."""
-
-    seq: int
-    id: str
-    dialect: str
-    name: str
-    purpose: str
-    mime: str
-    bytes: int
-    sha256: str
-    created_at: int
-    expires_at: int | None
-    path: Path
-
-
-class Outcome(msgspec.Struct, kw_only=True):
-    """What came of a batch: counts, token sums and the ids of its result files."""
-
-    succeeded: int = 0
-    errored: int = 0
-    expired: int = 0
-    cancelled: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
-    output_file: str | None = None
-    error_file: str | None = None
-    results_path: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """One row of the batches table, decoded."""
-
-    seq: int
-    id: str
-    dialect: str
-    endpoint: str
-    model: str
-    seed: int
-    profile: str
-    spec: dict[str, Any]
-    root: Path
-    total: int
-    answered: int
-    problems: list[dict[str, Any]]
-    seen_at: int
-    outcome: Outcome | None
-    deleted: bool
-    step: str
-    faults: tuple[str, ...]
-    labels: list[str]
-    facts: Facts
-
-    @property
-    def names(self) -> list[str]:
-        """What a rule may call it by: its id and its labels."""
-        return [self.id, *self.labels]
-
-    @property
-    def folder(self) -> Path:
-        """Holds its input, the log of its answers and, for some dialects, its results."""
-        return self.root / f"{self.dialect}-{self.id}"
-
-    @property
-    def input_path(self) -> Path:
-        return self.folder / "input.jsonl"
-
-    @property
-    def log_path(self) -> Path:
-        return self.folder / "answers.jsonl"
-
-
 _schedule_decoder = msgspec.json.Decoder(Schedule)
 _outcome_decoder = msgspec.json.Decoder(Outcome)
 _json = msgspec.json
 
 
-class World:
+class World(Records):
     """Opens (or makes) the world under `home`; raises WorldError where that is impossible."""
 
     def __init__(self, home: Path, *, time_scale: float = 1.0) -> None:
@@ -405,94 +330,6 @@ class World:
         """Somebody was told that this batch is still at it: what happens next may not be dated before."""
         if now > batch.seen_at:
             self.store.run("UPDATE batches SET seen_at = max(seen_at, ?) WHERE seq = ?", (now, batch.seq))
-
-    # The journal
-
-    def note(
-        self,
-        *,
-        at_ns: int,
-        dialect: str,
-        operation: str,
-        method: str,
-        path: str,
-        status: int,
-        subject: str | None,
-        request_bytes: int,
-        batch_seq: int | None = None,
-        faults: Sequence[str] = (),
-    ) -> None:
-        """`batch_seq`: the batch that the call made, whose name is its subject; `faults`: the rules that struck it."""
-        self.store.run(
-            "INSERT INTO journal (at_ns, dialect, operation, method, path, status, subject, request_bytes, stored,"
-            " batch_seq, faults) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                at_ns,
-                dialect,
-                operation,
-                method,
-                path,
-                status,
-                subject,
-                request_bytes,
-                None if batch_seq is None else subject,
-                batch_seq,
-                _json.encode(list(faults)).decode() if faults else None,
-            ),
-        )
-
-    def journal(self, *, after: int = 0, limit: int = 10_000) -> list[dict[str, Any]]:
-        """What was asked, oldest first. `stored` is the batch that a create made, with its rows (null until the
-        service has read them) and labels."""
-        rows = self.store.all(
-            "SELECT journal.*, batches.labels AS labels,"
-            " CASE WHEN batches.checked_at IS NOT NULL OR batches.total > 0 THEN batches.total END AS rows"
-            " FROM journal LEFT JOIN batches ON batches.seq = journal.batch_seq"
-            " WHERE journal.seq > ? ORDER BY journal.seq LIMIT ?",
-            (after, limit),
-        )
-        entries = [dict(row) for row in rows]
-        for entry in entries:
-            del entry["batch_seq"]
-            entry["labels"] = None if entry["labels"] is None else _json.decode(entry["labels"])
-            entry["faults"] = [] if entry["faults"] is None else _json.decode(entry["faults"])
-        return entries
-
-    # What faults and limits count
-
-    def count_fault(self, rule: str) -> int:
-        """One more match of a rule; how many there were, this one included."""
-        rows = self.store.all(
-            "INSERT INTO fault_counts VALUES (?, 1) ON CONFLICT (rule) DO UPDATE SET count = count + 1 RETURNING count",
-            (rule,),
-        )
-        return int(rows[0]["count"])
-
-    def fault_count(self, rule: str) -> int:
-        row = self.store.one("SELECT count FROM fault_counts WHERE rule = ?", (rule,))
-        return 0 if row is None else int(row["count"])
-
-    def forget_fault_counts(self) -> None:
-        self.store.run("DELETE FROM fault_counts")
-
-    def in_flight(self, dialect: str, queue: str | None = None) -> tuple[int, int, int]:
-        """Batches that have not ended, their rows and their bytes; of one model's queue only, if given."""
-        row = self.store.one(
-            "SELECT count(*) AS batches, coalesce(sum(total), 0) AS rows, coalesce(sum(input_bytes), 0) AS bytes"
-            " FROM batches WHERE dialect = ? AND (? IS NULL OR queue = ?)"
-            " AND ((step <> 'done' AND deleted = 0) OR holds_until > ?)",
-            (dialect, queue, queue, self.now()),
-        )
-        assert row is not None
-        return int(row["batches"]), int(row["rows"]), int(row["bytes"])
-
-    def made_since(self, dialect: str, count: int) -> int | None:
-        """When the `count`th batch from the last was made; None where there are fewer."""
-        row = self.store.one(
-            "SELECT created_at FROM batches WHERE dialect = ? AND deleted = 0 ORDER BY seq DESC LIMIT 1 OFFSET ?",
-            (dialect, count - 1),
-        )
-        return None if row is None else int(row["created_at"])
 
     # What a test may do to the world
 
