@@ -397,6 +397,41 @@ def test_a_corrupt_line_is_no_json_and_the_others_are_whole(tmp_path: Path, dial
         assert (len(raw), len(broken)) == (ROWS, 1)
 
 
+def gemini_from_file(cloud: Cloud, rows: int = ROWS) -> dict[str, Any]:
+    asked = {"contents": [{"parts": [{"text": "hi"}]}]}
+    lines = "".join(json.dumps({"key": f"job-{n}", "request": asked}) + "\n" for n in range(rows))
+    headers = {"x-goog-upload-protocol": "raw", "content-type": "application/jsonl"}
+    file = cloud.client.post("/gemini/upload/v1/files", content=lines.encode(), headers=headers).json()["file"]
+    body = {"batch": {"displayName": "job", "inputConfig": {"fileName": file["name"]}}}
+    made = cloud.client.post("/gemini/v1/models/gemini-2.5-flash:batchGenerateContent", json=body).json()
+    return cloud["gemini"].ended(cloud["gemini"].id_of(made))
+
+
+def test_a_file_of_gemini_may_be_odd_and_its_download_cut(tmp_path: Path) -> None:
+    rules = (
+        "gemini answers row=2 -> corrupt-line",
+        "gemini answers -> reorder",
+        "gemini answers row=3 -> foreign-line",
+        "gemini files.download batch=* nth=1 -> truncate 0.5",
+    )
+    with Cloud(tmp_path, *rules) as cloud:
+        batch = gemini_from_file(cloud)
+        place = f"/gemini/v1/{batch['response']['responsesFile']}:download"
+        with pytest.raises(httpx2.RemoteProtocolError):
+            cloud.client.get(place, params={"alt": "media"})
+        raw = cloud.client.get(place, params={"alt": "media"}).text.splitlines()
+        whole = [json.loads(line) for line in raw if line.endswith("}")]
+        assert (len(raw), len(whole)) == (ROWS + 1, ROWS)
+        keys = [line["key"] for line in whole]
+        assert keys != sorted(keys, key=lambda key: int(key.rsplit("-", 1)[1], 16))
+        assert sum(key.startswith("stranger-") for key in keys) == 1
+
+
+def test_no_fault_breaks_the_answer_that_holds_inline_results(tmp_path: Path) -> None:
+    with Cloud(tmp_path, "gemini answers -> corrupt-line") as cloud:
+        assert len(cloud["gemini"].lines(cloud["gemini"].create())) == ROWS
+
+
 def test_lines_may_come_in_another_order(tmp_path: Path) -> None:
     with Cloud(tmp_path, "openai answers -> reorder") as cloud:
         ids = cloud["openai"].ids(cloud["openai"].lines(cloud["openai"].create()))
@@ -509,6 +544,46 @@ def test_an_unknown_state_is_shown_for_a_while(tmp_path: Path, dialect: str) -> 
         assert account.status(account.get(made).json()) == word
         cloud.jump(61)
         account.ended(made)
+
+
+@pytest.mark.parametrize("dialect", ["openai", "anthropic"])
+def test_a_cancel_may_come_when_all_rows_are_done(tmp_path: Path, dialect: str) -> None:
+    with Cloud(tmp_path, "* life nth=1 -> stuck 500", "* life -> outrun-cancel", control=True) as cloud:
+        account = cloud[dialect]
+        made = account.create()
+        assert cloud.client.post(f"{account.batches}/{made}/cancel").status_code == 200
+        batch = account.ended(made)
+        assert [account.error(json.loads(line)) for line in account.raw_lines(batch)] == [None] * ROWS
+        assert batch["cancelling_at" if dialect == "openai" else "cancel_initiated_at"]
+
+
+def test_what_befalls_a_batch_is_kept_with_it_and_needs_no_rule_later(tmp_path: Path) -> None:
+    with Cloud(tmp_path, "openai answers row=0 -> fail 500", "openai life -> stuck 1000") as cloud:
+        made = cloud["openai"].create()
+    with Cloud(tmp_path, control=True) as cloud:
+        cloud.jump(1001)
+        batch = cloud["openai"].ended(made)
+        assert batch["request_counts"] == openai_counts(ROWS - 1, 1)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_answer_may_be_dropped_at_random_and_nothing_is_stored_twice_by_the_emulator(
+    tmp_path: Path, dialect: str
+) -> None:
+    rule = "* batches.create p=0.5 seed=3 -> drop-after-store"
+    with Cloud(tmp_path, rule) as cloud:
+        account = cloud[dialect]
+        told = lost = 0
+        for number in range(12):
+            try:
+                account.create(1, f"job{number}x")
+                told += 1
+            except httpx2.TransportError:
+                lost += 1
+        entries = cloud.journal("batches.create")
+        assert told and lost
+        assert len({entry["stored"] for entry in entries}) == len(account.listed()) == 12
+        assert [bool(entry["faults"]) for entry in entries].count(True) == lost
 
 
 # Limits
@@ -777,6 +852,16 @@ def test_a_reset_forgets_everything_but_the_time(tmp_path: Path) -> None:
         entries = cloud.client.get("/_emulator/journal").json()["entries"]
         assert {entry["operation"] for entry in entries} == {"batches.list", "files.retrieve"}
         account.ended(account.create())
+
+
+def test_a_reset_in_the_middle_of_work_leaves_a_working_service(tmp_path: Path) -> None:
+    with Cloud(tmp_path, control=True, profile="demo", time_scale=20) as cloud:
+        account = cloud["openai"]
+        for _ in range(3):
+            made = account.create()
+            cloud.client.post("/_emulator/reset")
+            assert account.get(made).status_code == 404
+        assert account.ended(account.create())["status"] == "completed"
 
 
 def test_the_clock_only_jumps_forward(tmp_path: Path) -> None:

@@ -145,5 +145,6 @@ ACTIONS: dict[str, Action] = {
         "is in a state of this name for `for` seconds", takes="word", options=("for",), numbers=("for",)
     ),
     "empty-ids": _life('has "" for a file that it has not', dialects=("openai",)),
+    "outrun-cancel": _life("is done with all its rows by the time that it is cancelled"),
     "hold-quota": _life("counts as in flight for so many seconds, even cancelled or deleted", takes="number"),
 }

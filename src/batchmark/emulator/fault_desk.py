@@ -118,10 +118,12 @@ class FaultDesk:
     def for_batch(self, dialect: str, model: str, names: list[str]) -> tuple[Rule, ...]:
         """The rules for a batch that is being made, to be kept with it; counts it."""
         chosen: list[Rule] = []
-        for place, rule in enumerate(self.rules):
+        with self._lock:
+            rules, counters = self.rules, self._names
+        for place, rule in enumerate(rules):
             if rule.scope == "call" or not rule.concerns(dialect, rule.scope) or not rule.fits(model, names):
                 continue
-            if rule.counted and not rule.strikes(self._world.count_fault(self._names[place])):
+            if rule.counted and not rule.strikes(self._world.count_fault(counters[place])):
                 continue
             chosen.append(rule)
         return tuple(chosen)

@@ -11,7 +11,7 @@ from batchmark.emulator.clock import ns
 from batchmark.emulator.faults import Rule, parse
 from batchmark.emulator.profiles import Schedule
 
-__all__ = ["bend", "empty_ids", "hold_s", "problem", "rules_of", "strange_state"]
+__all__ = ["bend", "empty_ids", "hold_s", "outruns_cancel", "problem", "rules_of", "strange_state"]
 
 _STRANGE_S = 10.0
 _CUT = 0.5
@@ -83,6 +83,10 @@ def strange_state(batch: Faulty, now: int) -> str | None:
 
 def empty_ids(batch: Faulty) -> bool:
     return any(rule.action == "empty-ids" for rule in rules_of(batch))
+
+
+def outruns_cancel(batch: Faulty) -> bool:
+    return any(rule.action == "outrun-cancel" for rule in rules_of(batch))
 
 
 def _strange_s(rule: Rule) -> float:

@@ -30,8 +30,8 @@ class Limit:
     as_of: date = _READ
 
 
-_OWN = "of an account; set it to try"
-_UNKNOWN = Limit(value=None, about="batches not ended yet", source=_OWN)
+_OWN = "depends on the account"
+_UNKNOWN = Limit(value=None, about="batches not ended yet", source="none published")
 
 LIMITS: dict[str, dict[str, Limit]] = {
     "openai": {

@@ -387,7 +387,8 @@ class Works:
             replies = {number: reply for number, reply in replies.items() if number < allowed}
             allowed = allowed if self._free else -1
         elif self._free:
-            allowed = int(batch.total * _progress_at_cut(facts))
+            outrun = end is Phase.CANCELLED and fault_life.outruns_cancel(batch)
+            allowed = batch.total if outrun else int(batch.total * _progress_at_cut(facts))
         else:
             allowed = -1
         answer = self.source.answer

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from batchmark.domain.ids import make_label, wire_id
 from batchmark.domain.limits import Limits
-from batchmark.domain.request import ChatRequest, EmbeddingRequest, Request, Row, Unsupported
-from batchmark.engine.plan import fits, too_big
-from batchmark.errors import RowError
+from batchmark.domain.request import ChatRequest, Request, Row
+from batchmark.engine.plan import pack
 from batchmark.ledger.artifacts import make_folder, whole_file
 from batchmark.ledger.records import ShardRecord
 from batchmark.providers.seam import Wire
@@ -47,8 +45,6 @@ class _Open:
     requests: BinaryIO
     carried: BinaryIO
     rows: int = 0
-    row_bytes: int = 0
-    texts: int = 0
 
 
 def stage(
@@ -98,11 +94,10 @@ def _stage(
     files = ExitStack()
     current: _Open | None = None
 
-    def begin(endpoint: str) -> _Open:
-        label = make_label(job_id, len(done), attempt)
+    def begin(number: int, label: str, endpoint: str) -> _Open:
         shard = _Open(
             label,
-            len(done),
+            number,
             endpoint,
             files.enter_context(whole_file(shard_path(folder, label))),
             files.enter_context(whole_file(carried_path(folder, label))),
@@ -130,48 +125,18 @@ def _stage(
         )
 
     with files:
-        for row in rows:
-
-            def wrong(reason: str, row: Row = row) -> RowError:
-                return RowError(reason, path=source, line=row.line, row=row.number)
-
-            try:
-                endpoint = wire.endpoint(row.request)
-                if current is None:
-                    current = begin(endpoint)
-                if endpoint != current.endpoint:
-                    raise wrong(
-                        f"the row needs {endpoint}, but the rows before it {current.endpoint}; put them in files of their own"
-                    )
-                encoded = wire.encode(row.request, wire_id(current.label, current.rows), model)
-                texts = len(row.request.texts) if isinstance(row.request, EmbeddingRequest) else 0
-                reason = too_big(limits, frame, len(encoded))
-                if reason:
-                    raise wrong(reason)
-                if not fits(
-                    limits,
-                    frame,
-                    rows=current.rows,
-                    row_bytes=current.row_bytes,
-                    texts=current.texts,
-                    next_bytes=len(encoded),
-                    next_texts=texts,
-                ):
+        for number, label, endpoint, row, encoded in pack(
+            rows, wire, limits, source=source, model=model, job_id=job_id, attempt=attempt
+        ):
+            if current is None or number != current.number:
+                if current is not None:
                     finish(current)
-                    current = begin(endpoint)
-                    # with a longer shard number the row may be longer
-                    encoded = wire.encode(row.request, wire_id(current.label, current.rows), model)
-                    if reason := too_big(limits, frame, len(encoded)):
-                        raise wrong(reason)
-            except Unsupported as error:
-                raise wrong(str(error)) from None
-            if current.rows:
+                current = begin(number, label, endpoint)
+            else:
                 current.requests.write(frame.separator)
             current.requests.write(encoded)
             current.carried.write(encode_carried(row.number, row.custom_id, row.columns, _wants_json(row.request)))
             current.rows += 1
-            current.row_bytes += len(encoded)
-            current.texts += texts
         if current is not None:
             finish(current)
 

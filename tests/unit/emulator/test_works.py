@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,8 @@ import pytest
 from batchmark.emulator.answers import AnswersClosed, Ask, Reply
 from batchmark.emulator.answers.synthetic import Synthetic
 from batchmark.emulator.dialects.openai_rows import OpenAIBook
+from batchmark.emulator.fault_life import bend
+from batchmark.emulator.faults import parse
 from batchmark.emulator.life import Phase, standing
 from batchmark.emulator.works import Works
 from batchmark.emulator.world import Batch, World
@@ -83,7 +85,9 @@ def begin(world: World, source: Gated) -> Works:
     return works
 
 
-def new_batch(world: World, name: str, texts: list[str], *, window_s: float = 86_400) -> Batch:
+def new_batch(
+    world: World, name: str, texts: list[str], *, window_s: float = 86_400, faults: Sequence[str] = ()
+) -> Batch:
     path = world.incoming / name
     with path.open("w") as out:
         for number, text in enumerate(texts):
@@ -100,6 +104,8 @@ def new_batch(world: World, name: str, texts: list[str], *, window_s: float = 86
         window_s=window_s,
         spec={"input_file_id": "file-x", "metadata": None},
         source=path,
+        faults=faults,
+        bend=lambda plan: bend(plan, [parse(text) for text in faults]),
     )
 
 
@@ -207,6 +213,17 @@ def test_a_batch_cut_off_by_its_window_keeps_what_it_had_and_says_what_expired(w
         ("a-1", None, "batch_expired"),
         ("a-2", None, "batch_expired"),
     ]
+
+
+def test_a_window_that_a_fault_closes_early_keeps_only_the_part_it_names(world: World) -> None:
+    source = Gated(slots=1)
+    batch = new_batch(world, "a", ["x", "y", "z"], faults=["openai life -> expire after=0.34 in=0.7"])
+    works = begin(world, source)
+    source.allow(2)
+    until(lambda: phase(world, "a") is Phase.EXPIRED)
+    works.stop()
+    assert batch.facts.schedule.cut == 0.34
+    assert answers(world, "a") == {"a-0": "re: x"}
 
 
 def test_work_done_late_is_dated_as_planned_unless_somebody_saw_it_undone(world: World) -> None:

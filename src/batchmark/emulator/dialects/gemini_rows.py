@@ -178,8 +178,11 @@ class GeminiSheet:
         line = _encode({**item, **row.id}) + b"\n"
         if self.twist is None:
             self._out.write(line)
-        else:
-            self._out.writelines(self.twist.lines(line))
+            return
+        inline = self._batch.spec.get("file") is None
+        for one in self.twist.lines(line):
+            # Inline results are part of one JSON answer, where no service can break a line of its own.
+            self._out.write(line if inline and _decoded(one) is None else one)
 
 
 def _failed(batch: Batch, message: str) -> Checked:
