@@ -79,6 +79,7 @@ def reference() -> str:
         [],
         *(["openai", name] for name in provider),
         ["compare"],
+        ["estimate"],
         ["doctor"],
         ["emulator"],
         ["emulator", "install-model"],

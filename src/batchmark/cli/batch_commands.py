@@ -15,7 +15,6 @@ from batchmark.cli.progress import Watch
 from batchmark.cli.shapes import (
     job_document,
     listed_document,
-    money,
     outcome_words,
     seconds,
     snapshot_document,
@@ -24,6 +23,7 @@ from batchmark.domain.lifecycle import Counts, Snapshot
 from batchmark.errors import BadInput, Interrupted
 from batchmark.ledger.artifacts import ensure_writable, whole_file
 from batchmark.providers.registry import find
+from batchmark.report.words import money
 
 __all__ = ["cancel", "delete", "list_", "list_models", "results", "status"]
 

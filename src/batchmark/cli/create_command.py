@@ -10,11 +10,12 @@ from batchmark.api.jobs import JobReport, choose_model, new_run, report_job, run
 from batchmark.api.workspace import Workspace
 from batchmark.cli.output import Output
 from batchmark.cli.progress import Watch
-from batchmark.cli.shapes import job_document, money, outcome_words, seconds
+from batchmark.cli.shapes import job_document, outcome_words, seconds
 from batchmark.domain.target import Target
 from batchmark.errors import BadInput, BatchmarkError, Interrupted, Refused
 from batchmark.ledger.artifacts import ensure_writable, whole_file
 from batchmark.providers.registry import find, load_client
+from batchmark.report.words import money
 from batchmark.workload.rows import Workload, sample_path
 
 __all__ = ["create"]

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from batchmark import __version__
-from batchmark.cli import compare_command, doctor_command, emulator_command, provider_commands
+from batchmark.cli import compare_command, doctor_command, emulator_command, estimate_command, provider_commands
 from batchmark.cli.output import print_error
 from batchmark.errors import BadInput, BatchmarkError, Interrupted
 from batchmark.providers.registry import BUILT_IN, find
@@ -63,10 +63,11 @@ for _spec in BUILT_IN.values():
         rich_help_panel=None,
     )
 app.command("compare")(compare_command.compare)
+app.command("estimate")(estimate_command.estimate)
 app.command("doctor")(doctor_command.doctor)
 app.add_typer(emulator_command.app, name="emulator")
 
-_COMMANDS = ("compare", "doctor", "emulator", *BUILT_IN)
+_COMMANDS = ("compare", "doctor", "emulator", "estimate", *BUILT_IN)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

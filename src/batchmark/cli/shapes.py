@@ -11,12 +11,12 @@ from batchmark.api.jobs import JobReport, Listed
 from batchmark.domain.lifecycle import Snapshot
 from batchmark.domain.totals import Totals
 from batchmark.ledger.records import BatchRecord
+from batchmark.report.words import duration
 
 __all__ = [
     "batch_document",
     "job_document",
     "listed_document",
-    "money",
     "outcome_words",
     "seconds",
     "snapshot_document",
@@ -105,34 +105,11 @@ def _between(start: datetime | None, end: datetime | None) -> float | None:
 
 
 def seconds(start: datetime | None, end: datetime | None) -> str:
-    """A duration in words, or a dash."""
+    """A duration in words, or a dash. Providers may give whole seconds only, so less than one is said as that."""
     if start is None or end is None:
         return "-"
-    total = (end - start).total_seconds()
-    if total < 1:
-        return "< 1 s"
-    if total < 100:
-        return f"{total:.1f} s"
-    if total < 5400:
-        return f"{total / 60:.0f} min"
-    return f"{total / 3600:.1f} h"
-
-
-def money(usd: float | None) -> str:
-    """Dollars with as many digits as matter; unknown is never 0."""
-    if usd is None:
-        return "unknown"
-    if usd == 0:
-        return "$0"
-    return (
-        f"${usd:,.2f}"
-        if usd >= 1
-        else f"${usd:.4f}"
-        if usd >= 0.001
-        else f"${usd:.2g}"
-        if usd >= 0.00001
-        else "<$0.00001"
-    )
+    total_s = (end - start).total_seconds()
+    return "< 1 s" if total_s < 1 else duration(total_s)
 
 
 def outcome_words(totals: Totals) -> str:
