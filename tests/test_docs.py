@@ -8,13 +8,15 @@ import json
 import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from batchmark.cli.main import app, run
-from tests.cli.conftest import runner
+from tests.cli.conftest import clean_environment, runner
 
 REPOSITORY = Path(__file__).parents[1]
 REFERENCE = REPOSITORY / "docs" / "reference" / "cli.md"
@@ -107,3 +109,22 @@ def test_links_between_pages_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
         if "://" not in target:
             assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_the_examples_run(tmp_path: Path) -> None:
+    from batchmark.emulator import Emulator, EmulatorOptions
+
+    folder = tmp_path / "work"
+    folder.mkdir()
+    run_command = runner(tmp_path / "home", folder)
+    rows = REPOSITORY / "examples" / "rows.jsonl"
+    assert run_command("anthropic", "create", str(rows), "--emulate").code == 0
+    options = EmulatorOptions(home=tmp_path / "cloud", profile="instant", answers="synthetic")
+    with Emulator(options) as cloud:
+        program = REPOSITORY / "examples" / "openai_sdk_on_the_emulator.py"
+        environment = {**clean_environment(tmp_path), **cloud.environment()}
+        done = subprocess.run(
+            [sys.executable, str(program)], env=environment, capture_output=True, text=True, timeout=60
+        )
+    assert done.returncode == 0, done.stderr
+    assert "completed" in done.stdout

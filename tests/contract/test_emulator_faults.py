@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -605,6 +606,14 @@ def test_a_limit_counts_what_is_in_flight_and_lets_go_of_what_has_ended(tmp_path
         account.ended(first)
         account.ended(second)
         account.create()
+
+
+def test_creates_at_the_same_moment_do_not_slip_past_a_limit(tmp_path: Path) -> None:
+    with Cloud(tmp_path, "gemini life -> stuck", limits=("gemini.concurrent_batches=3",)) as cloud:
+        with ThreadPoolExecutor(8) as pool:
+            statuses = list(pool.map(lambda _: cloud["gemini"].post_create().status_code, range(16)))
+        assert sorted(statuses) == [200] * 3 + [429] * 13
+        assert len(cloud["gemini"].listed()) == 3
 
 
 def test_sizes_beyond_a_limit_are_refused_with_the_real_bodies(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """How many tokens a request has, roughly and without a network.
 
-Four characters of Latin text, or four bytes of other scripts, are about one token, with four more for each message and each request. Against real
-tokenizers that is right within about 30 % for prose and worse for code, so an estimate is a range and says how it was made.
+Four characters of Latin text, or four bytes of other scripts, are about one token, with four more for each message and each request.
+Against real tokenizers that is right within about 30 % for prose and worse for code, so an estimate is a range and says how it was made.
 """
 
 from __future__ import annotations
