@@ -125,9 +125,10 @@ def zygote() -> Iterator[Zygote]:
 
 @pytest.fixture
 def site(request: pytest.FixtureRequest, tmp_path: Path, zygote: Zygote) -> Iterator[Site]:
-    """A fresh home and a fresh account; parametrize indirectly with the provider's name."""
+    """A fresh home and a fresh account; parametrize indirectly with the provider's name, and fault rules after it."""
+    provider, *faults = [request.param] if isinstance(request.param, str) else request.param
     folder = tmp_path / "work"
     folder.mkdir()
-    options = EmulatorOptions(home=tmp_path / "cloud", profile="instant", answers="synthetic")
+    options = EmulatorOptions(home=tmp_path / "cloud", profile="instant", answers="synthetic", faults=tuple(faults))
     with Emulator(options) as cloud:
-        yield Site(provider=request.param, home=tmp_path / "home", folder=folder, cloud=cloud, zygote=zygote)
+        yield Site(provider=provider, home=tmp_path / "home", folder=folder, cloud=cloud, zygote=zygote)

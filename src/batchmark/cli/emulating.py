@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from batchmark.api.workspace import home_folder, read_environment
@@ -21,12 +22,16 @@ def serve(
     key: str | None,
     home: Path | None,
     seed: int,
+    faults: Sequence[str],
+    limits: Sequence[str],
+    control: bool,
+    json: bool,
     quiet: bool,
 ) -> int:
     """Serve until interrupted."""
     from batchmark.emulator import Emulator, EmulatorError, EmulatorOptions
 
-    out = Output(json=False, quiet=quiet, emulated=True)
+    out = Output(json=json, quiet=quiet, emulated=True)
     options = EmulatorOptions(
         home=home or home_folder(read_environment()) / "emulator",
         port=port,
@@ -35,11 +40,17 @@ def serve(
         time_scale=time_scale,
         key=key,
         seed=seed,
+        faults=tuple(faults),
+        limits=tuple(limits),
+        control=control,
     )
 
     def ready() -> None:
-        for name, value in emulator.environment().items():
-            out.line(f"export {name}={value}")
+        if json:
+            out.document({"base_url": emulator.base_url, "environment": emulator.environment()})
+        else:
+            for name, value in emulator.environment().items():
+                out.line(f"export {name}={value}")
         sys.stdout.flush()
         out.note(f"emulated Batch APIs at {emulator.base_url}, profile {profile}, answers from {emulator.answers_name}")
         out.note("stop with Ctrl-C; its world stays")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from batchmark.cli.options import Quiet
+from batchmark.cli.options import Json, Quiet
 
 __all__ = ["app"]
 
@@ -34,6 +34,20 @@ def emulator(
         typer.Option(help="Where its world lives. Default: the one that --emulate uses.", show_default=False),
     ] = None,
     seed: Annotated[int, typer.Option(help="The seed of its chances.")] = 0,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RULE", help="Make something go wrong: a rule, or preset:NAME. Any number.", show_default=False
+        ),
+    ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=N", help="Enforce another limit, such as openai.max_rows=100. Any number.", show_default=False
+        ),
+    ] = None,
+    control: Annotated[bool, typer.Option("--control", help="Serve /_emulator/faults, /clock and /reset.")] = False,
+    json: Json = False,
     quiet: Quiet = False,
 ) -> int | None:
     """Run a local Batch API cloud on loopback until interrupted, and print what points each SDK at it."""
@@ -42,7 +56,18 @@ def emulator(
     from batchmark.cli import emulating
 
     return emulating.serve(
-        port=port, profile=profile, answers=answers, time_scale=time_scale, key=key, home=home, seed=seed, quiet=quiet
+        port=port,
+        profile=profile,
+        answers=answers,
+        time_scale=time_scale,
+        key=key,
+        home=home,
+        seed=seed,
+        faults=fault or [],
+        limits=limit or [],
+        control=control,
+        json=json,
+        quiet=quiet,
     )
 
 
