@@ -128,3 +128,35 @@ def test_the_examples_run(tmp_path: Path) -> None:
         )
     assert done.returncode == 0, done.stderr
     assert "completed" in done.stdout
+
+
+def faults_reference() -> str:
+    """What the emulator can do wrong and which limits it keeps, from its own tables."""
+    from batchmark.emulator.fault_actions import ACTIONS
+    from batchmark.emulator.limits import LIMITS
+    from batchmark.emulator.presets import PRESETS
+
+    parts = [
+        "# Faults and limits of the emulator",
+        "",
+        "Written from the emulator's own tables; a test keeps it so.",
+        "",
+    ]
+    parts += ["## Actions", "", "What is met …", "", "| action | … |", "|---|---|"]
+    parts += [f"| `{name}` | {action.about} |" for name, action in ACTIONS.items()]
+    parts += ["", "## Presets", "", "| `--fault preset:…` | what happens |", "|---|---|"]
+    parts += [f"| `{name}` | {preset.about} |" for name, preset in PRESETS.items()]
+    parts += ["", "## Limits", "", "| `--limit …=N` | counts |", "|---|---|"]
+    parts += [
+        f"| `{dialect}.{name}` | {limit.about} |"
+        for dialect, limits in LIMITS.items()
+        for name, limit in limits.items()
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def test_the_reference_of_faults_is_up_to_date() -> None:
+    page = REFERENCE.with_name("faults.md")
+    if os.environ.get("UPDATE_DOCS") == "1":
+        page.write_text(faults_reference())
+    assert page.read_text() == faults_reference(), "run: UPDATE_DOCS=1 pytest tests/test_docs.py"

@@ -121,7 +121,9 @@ class Interrupted(BatchmarkError):
     exit_code = 130
 
 
-_KEY_SHAPES = re.compile(r"((?<![A-Za-z0-9])sk-[A-Za-z0-9_*-]{4,}|AIza[A-Za-z0-9_-]{10,}|Bearer\s+\S+)")
+_KEY_SHAPES = re.compile(
+    r"((?<![A-Za-z0-9])sk-[A-Za-z0-9_*-]{4,}|AIza[A-Za-z0-9_-]{10,}|(?i:bearer)\s+\S+|AQ\.[A-Za-z0-9_-]{10,}|(?<=//)[^/@\s]+(?=@))"
+)
 
 
 def redact(text: str, *secrets: str | None) -> str:

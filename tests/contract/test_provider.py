@@ -190,7 +190,9 @@ def test_a_list_goes_on_over_its_pages_newest_first(spec: ProviderSpec, cloud: E
         assert created == sorted(created, reverse=True) and len(created) == 103
         # back to a time: whole pages, but no more of them than needed
         recent = [each.ref async for each in provider.list_batches(created[0] + timedelta(days=1))]
-        assert recent == made[::-1][: len(recent)] and len(recent) < 103
+        assert recent == made[::-1][: len(recent)]
+        # no document says in which order Gemini lists, so there every page is read
+        assert len(recent) < 103 or spec.name == "google"
 
     run(spec, cloud, work)
 

@@ -64,7 +64,7 @@ def plan_comparison(
     note = f"the emulator's model writes {speed:.0f} tokens/s on this machine"
     if room >= rows:
         return Plan(workload=workload, rows=rows, notes=(note,))
-    taken = max(_FEWEST, room)
+    taken = min(rows, max(_FEWEST, room))
     note = f"{note}, so {taken} of {rows} questions were taken to stay within about {time_budget_s:.0f} s"
     return Plan(workload=Workload(workload.path, limit=taken), rows=taken, notes=(note,))
 
@@ -89,7 +89,7 @@ async def compare(
         try:
             await run_jobs(workspace, specs[provider], mine, tell)
         except BatchmarkError as error:
-            tell(Trouble(mine[0], error.message))
+            tell(Trouble(mine[0], f"{error.message}. {error.hint}" if error.hint else error.message))
             return error
         return None
 
@@ -97,7 +97,8 @@ async def compare(
     facts = [job_facts(workspace, job.id) for job in records]
     if errors and not any(each.batches for each in facts):
         raise errors[0]
-    workspace.ledger.record_run_end(run.id)
+    if all(each.ended_at is not None for each in facts):
+        workspace.ledger.record_run_end(run.id)
     report = build_report(
         run_id=run.id,
         created_at=datetime.now(UTC),
@@ -173,8 +174,14 @@ def _expected(columns: bytes | None) -> str | None:
 
 
 def holds(expected: str, text: str) -> bool:
-    """Whether an answer contains the expected one as whole words, whatever the case and thousands separators."""
+    """Whether an answer contains the expected one as whole words, whatever the case and thousands separators.
+
+    Where a number is expected, it must be the last one in the answer: earlier ones repeat the question.
+    """
     plain = [re.sub(r"(?<=\d),(?=\d{3})", "", each).casefold().strip() for each in (expected, text)]
+    if re.fullmatch(r"-?\d+(\.\d+)?", plain[0]):
+        numbers = re.findall(r"-?\d+(?:\.\d+)?", plain[1])
+        return bool(numbers) and float(numbers[-1]) == float(plain[0])
     return re.search(rf"(?<![\w.]){re.escape(plain[0])}(?![\w]|\.\d)", plain[1]) is not None
 
 

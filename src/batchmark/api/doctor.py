@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from batchmark.api.workspace import Workspace
-from batchmark.errors import BatchmarkError
+from batchmark.errors import BatchmarkError, redact
 from batchmark.prices.lookup import resolve
 from batchmark.providers import registry
 from batchmark.providers.credentials import base_url_of, has_key
@@ -30,7 +30,11 @@ class ProviderHealth:
 
 async def examine(workspace: Workspace, spec: ProviderSpec) -> ProviderHealth:
     """Try one provider."""
-    variable = next((name for name in spec.key_variables if workspace.environment.get(name, "").strip()), None)
+    variable = (
+        "the emulator, made up"
+        if workspace.emulate
+        else next((name for name in spec.key_variables if workspace.environment.get(name, "").strip()), None)
+    )
     problem = hint = None
     works = skew = None
     base_url = workspace.environment.get(spec.base_url_variable) or spec.base_url
@@ -47,7 +51,7 @@ async def examine(workspace: Workspace, spec: ProviderSpec) -> ProviderHealth:
     price = resolve(spec.name, spec.default_model)
     return ProviderHealth(
         spec=spec,
-        base_url=base_url,
+        base_url=redact(base_url),
         key=variable,
         works=works,
         problem=problem,

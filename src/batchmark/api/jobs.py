@@ -6,8 +6,8 @@ import asyncio
 import secrets
 import shutil
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +18,7 @@ import msgspec
 from batchmark.api.workspace import Workspace
 from batchmark.compare.measures import BatchFacts, JobFacts
 from batchmark.domain.lifecycle import BatchRef, ModelInfo, Snapshot, State
+from batchmark.domain.request import EmbeddingRequest
 from batchmark.domain.target import Target
 from batchmark.domain.totals import Totals
 from batchmark.engine.collect import lines_of
@@ -29,7 +30,7 @@ from batchmark.engine.poll import Poller
 from batchmark.engine.stage import stage
 from batchmark.errors import BadInput, NotFound, Refused
 from batchmark.ledger.lock import held_all
-from batchmark.ledger.records import BatchRecord, JobRecord, RunRecord, ShardRecord
+from batchmark.ledger.records import CANCELLED_UNSENT, BatchRecord, JobRecord, RunRecord, ShardRecord
 from batchmark.providers import registry
 from batchmark.providers.seam import ProviderSpec
 from batchmark.workload.rows import Workload
@@ -61,11 +62,15 @@ _SETTLE_EVERY_S = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobReport:
-    """Where a job of ours stands: its record, the batches of its shards as last seen, and its totals once it has ended."""
+    """Where a job of ours stands: its record, the batches of its shards as last seen, and its totals once it has ended.
+
+    `unsent` shards are certainly not at the provider; of those `in_doubt` a batch may exist, and sending them again is no answer.
+    """
 
     job: JobRecord
     batches: tuple[BatchRecord, ...]
     unsent: int
+    in_doubt: int
     totals: Totals | None
     answers: Path | None
 
@@ -95,6 +100,11 @@ def choose_model(spec: ProviderSpec, workload: Workload, model: str | None) -> s
             raise BadInput(f"{model!r} is no model name")
         return model.strip()
     first = next(workload.rows())
+    if first.model is None and isinstance(first.request, EmbeddingRequest):
+        raise BadInput(
+            f"{workload.name} holds texts to embed, and {spec.default_model}, the default model, answers questions",
+            hint="name an embedding model with --model",
+        )
     return first.model or spec.default_model
 
 
@@ -106,7 +116,14 @@ def new_run(workspace: Workspace, kind: str, workload: Workload) -> RunRecord:
 
 
 def stage_jobs(
-    workspace: Workspace, run: RunRecord, workload: Workload, targets: Sequence[Target], *, jobs: int, tell: Listener
+    workspace: Workspace,
+    run: RunRecord,
+    workload: Workload,
+    targets: Sequence[Target],
+    *,
+    jobs: int,
+    tell: Listener,
+    one_model: bool = False,
 ) -> list[JobRecord]:
     """Read the workload, write every job's shard files and record run, jobs and shards. Nothing is sent.
 
@@ -116,25 +133,20 @@ def stage_jobs(
     try:
         for number in range(1, jobs + 1):
             for target in targets:
-                staged.append(_stage_one(workspace, run, workload, target, number))
+                staged.append(_stage_one(workspace, run, workload, target, number, one_model))
     except BaseException:
         for job, _ in staged:
             shutil.rmtree(workspace.home / job.folder, ignore_errors=True)
         raise
-    ledger = workspace.ledger
-    ledger.record_run(run)
-    ledger.record_digest(run.id, workload.digest)
+    workspace.ledger.record_staged(replace(run, digest=workload.digest), staged)
     for job, shards in staged:
-        ledger.record_job(job)
-        for shard in shards:
-            ledger.record_shard(shard)
         tell(JobStaged(job, len(shards)))
     reach("staged")
     return [job for job, _ in staged]
 
 
 def _stage_one(
-    workspace: Workspace, run: RunRecord, workload: Workload, target: Target, number: int
+    workspace: Workspace, run: RunRecord, workload: Workload, target: Target, number: int, one_model: bool
 ) -> tuple[JobRecord, list[ShardRecord]]:
     spec = registry.find(target.provider)
     job_id = new_id()
@@ -147,6 +159,7 @@ def _stage_one(
         model=target.model,
         job_id=job_id,
         folder=workspace.home / folder,
+        one_model=one_model,
     )
     job = JobRecord(
         id=job_id,
@@ -166,7 +179,9 @@ async def submit_jobs(workspace: Workspace, spec: ProviderSpec, jobs: Sequence[J
     """Send staged jobs of one provider and return as soon as their batches exist."""
     with _locked(workspace, jobs):
         async with workspace.account(spec) as account:
-            await send(account, jobs, tell)
+            refused = await send(account, jobs, tell)
+    if refused is not None:
+        raise refused
 
 
 async def run_jobs(workspace: Workspace, spec: ProviderSpec, jobs: Sequence[JobRecord], tell: Listener) -> None:
@@ -193,7 +208,8 @@ def report_job(workspace: Workspace, job_id: str) -> JobReport:
     return JobReport(
         job=job,
         batches=batches,
-        unsent=sum(shard.state in ("staged", "uploaded", "intended") for shard in shards),
+        unsent=sum(shard.state in ("staged", "uploaded") for shard in shards),
+        in_doubt=sum(shard.state == "intended" for shard in shards),
         totals=msgspec.convert(job.totals, Totals) if job.totals is not None else None,
         answers=answers if job.ended_at is not None and answers.exists() else None,
     )
@@ -316,8 +332,8 @@ async def fetch_results(
         with _locked(workspace, [job]):
             if await finish_ended(account, job, tell) is None:
                 raise Refused(
-                    f"{report.unsent} batch(es) of job {job.id} are not at {spec.name} yet",
-                    hint=f"send them and wait: batchmark {spec.name} results {job.id} --wait",
+                    f"{report.unsent} batch(es) of job {job.id} are not at {spec.name} yet, and {report.in_doubt} may be",
+                    hint=f"look for them, send what is missing and wait: batchmark {spec.name} results {job.id} --wait",
                 )
     return report_job(workspace, job.id)
 
@@ -375,27 +391,41 @@ async def cancel(workspace: Workspace, spec: ProviderSpec, id_: str, tell: Liste
                 snapshot = await account.provider.get(ref)
             return snapshot
         await refresh(account, job, tell)
+        dropped = _drop_unsent(workspace, job)
         report = report_job(workspace, job.id)
         running = [batch for batch in report.batches if not State(batch.state).terminal]
-        if not running:
-            words = ", ".join(sorted({batch.state for batch in report.batches})) or "never sent"
+        doubtful = [batch.id for batch in running if batch.standing == "unconfirmed"]
+        if report.in_doubt or doubtful:
+            raise Refused(
+                f"job {job.id} has a create without a clear answer{f' ({doubtful[0]} may be its batch)' if doubtful else ''}, "
+                "so nothing at the provider was cancelled",
+                hint=f"find out first: batchmark {spec.name} results {job.id} --wait",
+            )
+        if not running and not dropped:
+            words = ", ".join(sorted({batch.state for batch in report.batches})) or "nothing was sent"
             raise Refused(
                 f"{id_} cannot be cancelled: it is over ({words})", hint=f"see: batchmark {spec.name} status {id_}"
             )
-        doubtful = next((batch for batch in running if batch.standing == "unconfirmed"), None)
-        if doubtful is not None:
-            raise Refused(
-                f"{doubtful.id} may not be this job's batch, so it is not cancelled: its create got no clear answer",
-                hint=f"its results will tell: batchmark {spec.name} results {job.id} --wait",
-            )
         for batch in running:
             if State(batch.state) is not State.CANCELLING:
-                await account.provider.cancel(BatchRef(spec.name, batch.id))
+                # one that has just ended is no reason to let the others run
+                with suppress(Refused):
+                    await account.provider.cancel(BatchRef(spec.name, batch.id))
         await refresh(account, job, tell)
         while _unsettled(workspace, job.id) and loop.time() < settled_at:
             await asyncio.sleep(_SETTLE_EVERY_S)
             await refresh(account, job, tell)
     return report_job(workspace, job.id)
+
+
+def _drop_unsent(workspace: Workspace, job: JobRecord) -> int:
+    """What is not sent yet never will be: a cancelled job buys nothing more. Returns how many shards that were."""
+    ledger = workspace.ledger
+    return sum(
+        ledger.record_failed(shard, shard.state, CANCELLED_UNSENT)
+        for shard in ledger.shards(job.id)
+        if shard.state in ("staged", "uploaded")
+    )
 
 
 def _unsettled(workspace: Workspace, job_id: str) -> bool:
@@ -405,16 +435,18 @@ def _unsettled(workspace: Workspace, job_id: str) -> bool:
 async def delete(workspace: Workspace, spec: ProviderSpec, id_: str) -> list[str]:
     """Remove a job's batches, or any batch, from the account and return their ids. Answers already here are kept."""
     job = find_job(workspace, spec, id_)
-    batches = report_job(workspace, job.id).batches if job else ()
-    if any(batch.standing == "unconfirmed" for batch in batches):
+    if job is not None and job.ended_at is None:
         raise Refused(
-            f"job {id_} has a batch that may not be ours, so nothing is deleted",
-            hint="its results will tell; fetch them first",
+            f"job {id_} is not over, or its answers are not here yet, so nothing is deleted: they are paid for",
+            hint=f"fetch them first: batchmark {spec.name} results {job.id} --wait",
         )
+    batches = report_job(workspace, job.id).batches if job else ()
     ids = [batch.id for batch in batches] if job else [id_]
     async with workspace.account(spec) as account:
         for batch_id in ids:
-            await account.provider.delete(BatchRef(spec.name, batch_id))
+            # of a job's several batches some may have been deleted before
+            with suppress(NotFound) if len(ids) > 1 else nullcontext():
+                await account.provider.delete(BatchRef(spec.name, batch_id))
     return ids
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -78,7 +79,7 @@ _PACE_VARIABLES = {
 
 def _is_seconds(text: str, variable: str) -> bool:
     try:
-        good = float(text) > 0
+        good = 0 < float(text) < 1e7
     except ValueError:
         good = False
     if not good:
@@ -137,6 +138,10 @@ class Workspace:
             emulator.start()
         except EmulatorError as error:
             raise LocalTrouble(f"the emulator cannot start: {error}") from None
+        except (sqlite3.Error, OSError) as error:
+            raise LocalTrouble(
+                f"the emulator cannot use {self.home / 'emulator'}: {error}", hint="is the disk full?"
+            ) from None
         return emulator
 
     @property

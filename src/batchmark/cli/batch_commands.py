@@ -127,6 +127,9 @@ def _show(out: Output, name: str, found: JobReport | Snapshot) -> None:
             out.line(f"problem: {problem}")
     if found.unsent:
         out.line(f"{found.unsent} batch(es) not sent yet")
+    if found.in_doubt:
+        out.line(f"{found.in_doubt} batch(es) may have been made; the create got no clear answer")
+        out.note(f"find out with: batchmark {name} results {found.job.id} --wait")
     if found.totals is not None:
         out.line(f"requests: {outcome_words(found.totals)}; cost {money(found.totals.cost_usd)}")
     if found.answers is not None:
@@ -191,7 +194,10 @@ def cancel(name: str, id_: str, *, emulate: bool, json: bool, quiet: bool) -> in
         with Watch(quiet=True) as watch:
             found = asyncio.run(use.cancel(workspace, spec, id_, watch))
     _show(out, name, found)
-    out.note("finished requests are kept and paid for; fetch them with the results command once it has ended")
+    if spec.cancel_keeps_finished:
+        out.note("finished requests are kept and paid for; fetch them with the results command once it has ended")
+    else:
+        out.note(f"{spec.title} promises no answers of a cancelled batch, not even those of requests that had finished")
     return 0
 
 

@@ -100,4 +100,5 @@ def _interrupted(watch: Watch, emulated: bool) -> Interrupted:
 
 
 def _exit_code(report: Report) -> int:
-    return 0 if all(summary.totals.failed == 0 for summary in report.summaries) else 1
+    ended = all(each.job.ended_at is not None for each in report.jobs)
+    return 0 if ended and all(summary.totals.failed == 0 for summary in report.summaries) else 1

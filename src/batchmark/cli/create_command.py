@@ -49,9 +49,11 @@ def create(
         workspace.require_key(spec)
         load_client(spec)  # a job's time must not hold the import of an SDK
         target = Target(name, choose_model(spec, workload, model))
+        if workspace.answered_by:
+            out.note(f"emulated: no provider is asked, answers come from {workspace.answered_by}")
         with Watch(quiet=quiet) as watch:
             run = new_run(workspace, "create", workload)
-            records = stage_jobs(workspace, run, workload, [target], jobs=jobs, tell=watch)
+            records = stage_jobs(workspace, run, workload, [target], jobs=jobs, tell=watch, one_model=model is None)
             ids = [job.id for job in records]
             try:
                 if wait:
@@ -83,17 +85,29 @@ def _flag(emulated: bool) -> str:
 
 
 def _interrupted(name: str, reports: list[JobReport], emulated: bool) -> Interrupted:
-    under_way = [report.job.id for report in reports if report.batches]
-    if not under_way:
+    hints = _ways_back(name, reports, emulated)
+    if not hints:
         return Interrupted("nothing was submitted yet")
-    hints = [f"fetch the answers with: batchmark {name} results {each} --wait{_flag(emulated)}" for each in under_way]
+    if any(report.in_doubt for report in reports):
+        return Interrupted(
+            "a batch may have been made, so do not create it again; nothing is lost", hint="\n".join(hints)
+        )
     return Interrupted("the batches go on at the provider, nothing is lost", hint="\n".join(hints))
 
 
+def _ways_back(name: str, reports: list[JobReport], emulated: bool) -> list[str]:
+    started = [report.job.id for report in reports if report.batches or report.in_doubt]
+    return [f"fetch the answers with: batchmark {name} results {each} --wait{_flag(emulated)}" for each in started]
+
+
 def _say_how_to_return(error: BatchmarkError, name: str, ids: list[str], workspace: Workspace) -> None:
-    started = [each for each in ids if report_job(workspace, each).batches]
-    if started:
-        error.hint = f"what was submitted goes on; come back with: batchmark {name} results {started[0]} --wait{_flag(workspace.emulate)}"
+    """An error after something was, or may have been, submitted says so, and how to come back without buying it again."""
+    reports = [report_job(workspace, each) for each in ids]
+    hints = _ways_back(name, reports, workspace.emulate)
+    if hints:
+        doubt = any(report.in_doubt for report in reports)
+        first = "a batch may have been made, so do not create it again" if doubt else "what was submitted goes on"
+        error.hint = "\n".join([*([error.hint] if error.hint else []), first, *hints])
 
 
 def _print_submitted(out: Output, name: str, reports: list[JobReport], emulated: bool) -> None:
@@ -136,7 +150,7 @@ def _print_summary(out: Output, reports: list[JobReport], output: Path | None) -
     )
     notes = {report.totals.price_note or "no price is known for this model" for report in reports if report.totals}
     out.note(
-        "* turnaround: the provider's clock; time to completion: ours, from job made to answers here; "
+        "* turnaround: the provider's clock, which may tell whole seconds only; time to completion: ours, from job made to answers here; "
         f"cost: {', '.join(sorted(notes)) or 'unknown'}{', on tokens that the emulator counted' if out.emulated else ''}"
     )
     for report in reports:

@@ -5,7 +5,9 @@ Imports are few on purpose: `--help` answers in 0.2 s, and a provider's SDK is i
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -17,11 +19,12 @@ import typer
 from batchmark import __version__
 from batchmark.cli import compare_command, doctor_command, emulator_command, estimate_command, provider_commands
 from batchmark.cli.output import print_error
-from batchmark.errors import BadInput, BatchmarkError, Interrupted
+from batchmark.errors import BadInput, BatchmarkError, Interrupted, LocalTrouble
 from batchmark.providers.registry import BUILT_IN, find
 
 __all__ = ["app", "main"]
 
+_COMMAND_IN_HINT = re.compile(r"batchmark (?:\w+ )?(?:results|status|cancel|list)\b[^\n,;]*")
 # The base of all usage errors. Newer releases of typer carry click inside, so it is reached by typer's own public name.
 _ClickException: Any = typer.BadParameter.__mro__[2]
 
@@ -86,6 +89,8 @@ def run(argv: list[str]) -> int:
             raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
     except BatchmarkError as error:
+        if "--emulate" in argv and error.hint:
+            error.hint = _COMMAND_IN_HINT.sub(_with_emulate, error.hint)
         print_error(error)
         return error.exit_code
     except _ClickException as error:
@@ -93,12 +98,31 @@ def run(argv: list[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         print_error(Interrupted("state is safe"))
         return Interrupted.exit_code
-    except BrokenPipeError:
-        # the reader of our output has gone; that is no error of this command
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return _gone_or_bug(error)
+        print_error(
+            LocalTrouble(
+                "the disk, or what the output goes to, is full; what was saved is safe",
+                hint="free some space, then try again",
+            )
+        )
+        return LocalTrouble.exit_code
     except Exception:  # noqa: BLE001  whatever is left is a bug of ours, and no user should have to read its trace
         return _bug()
+
+
+def _gone_or_bug(error: OSError) -> int:
+    """The reader of our output may have gone, which is no error of this command."""
+    if not isinstance(error, BrokenPipeError):
+        return _bug()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _with_emulate(match: re.Match[str]) -> str:
+    """A command that a hint names stays in the emulated world."""
+    return match[0] if "--emulate" in match[0] else f"{match[0]} --emulate"
 
 
 def _usage(error: Any) -> int:

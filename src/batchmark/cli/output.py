@@ -48,21 +48,38 @@ class Output:
     def table(
         self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()
     ) -> None:
-        """A table of data, as wide as the terminal or as its content."""
+        """A table of data; where the terminal is too narrow for it, a list, so that ids stay in one piece and can be copied."""
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
         from rich.text import Text
 
+        console = _console()
+        cells = [columns, *rows]
+        widths = [
+            max(len(line) for row in cells for line in row[at].splitlines() or [""]) for at in range(len(columns))
+        ]
+        if sum(widths) + 3 * len(columns) > console.width:
+            self._listing(title, columns, rows)
+            return
         table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
         for name in columns:
             table.add_column(name, justify="right" if name in right else "left", overflow="fold")
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
-        console = _console()
         with console.capture() as captured:
             console.print(table)
         # rich fills every line to the table's width, which only wraps when it is pasted or piped
         self.line("\n".join(line.rstrip() for line in captured.get().rstrip().splitlines()) + "\n")
+
+    def _listing(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        room = max(len(name) for name in columns) + 2
+        self.line(title)
+        for row in rows:
+            self.line()
+            for name, cell in zip(columns, row, strict=True):
+                for number, line in enumerate(cell.splitlines() or [""]):
+                    self.line(f"{'' if number else name:<{room}}{line}".rstrip())
+        self.line()
 
     @property
     def mark(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, assert_never
@@ -61,9 +62,9 @@ class Watch:
                 shards = f" in {event.shards} batches" if event.shards > 1 else ""
                 self._show(event.job, f"{event.job.rows:,} requests ready{shards}", 0)
             case Uploading():
+                self._submitted[event.job.id] = event.job.provider
                 self._show(event.job, "uploading", None)
             case Submitted():
-                self._submitted[event.job.id] = event.job.provider
                 self._show(event.job, f"submitted as {event.batch_id}", None)
             case BatchSeen():
                 words, done = _seen(event.batch, event.job.rows)
@@ -76,7 +77,7 @@ class Watch:
                 assert_never(event)
 
     def submitted_jobs(self) -> list[tuple[str, str]]:
-        """Job id and provider of every job of which something was submitted."""
+        """Job id and provider of every job of which something is, or may be, at the provider."""
         return list(self._submitted.items())
 
     def _name(self, job: JobRecord) -> str:
@@ -104,8 +105,10 @@ class Watch:
         if self._progress is not None:
             self._progress.console.print(text, markup=False)
         else:
-            sys.stderr.write(f"{datetime.now().astimezone():%H:%M:%S} {text}\n")
-            sys.stderr.flush()
+            # whoever read the progress may have gone, which is no reason to stop the work
+            with suppress(OSError):
+                sys.stderr.write(f"{datetime.now().astimezone():%H:%M:%S} {text}\n")
+                sys.stderr.flush()
 
 
 def _seen(batch: BatchRecord, rows: int) -> tuple[str, int | None]:
@@ -119,7 +122,7 @@ def _seen(batch: BatchRecord, rows: int) -> tuple[str, int | None]:
     if state.terminal:
         return words, None
     if batch.processing is not None and batch.total is not None and batch.succeeded is None:
-        return f"{words}, {batch.processing:,} processing (counts stay still until the end)", None
+        return f"{words}, no counts before the end", None
     done = (batch.succeeded or 0) + (batch.failed or 0)
     return (f"{words}, {done:,} of {batch.total:,} done", done) if batch.total else (words, None)
 

@@ -65,7 +65,9 @@ def commands_of(name: str) -> typer.Typer:
     @app.command("list")
     def list_(
         limit: Annotated[int | None, typer.Option(min=1, help="The newest so many. Default: 20.")] = None,
-        hours: Annotated[float | None, typer.Option(min=0.0, help="Those created in the last so many hours.")] = None,
+        hours: Annotated[
+            float | None, typer.Option(min=0.0, max=87_600.0, help="Those created in the last so many hours.")
+        ] = None,
         emulate: Emulate = False,
         json: Json = False,
         quiet: Quiet = False,

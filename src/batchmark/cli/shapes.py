@@ -42,6 +42,7 @@ def job_document(report: JobReport) -> dict[str, Any]:
         "ended_at": _time(job.ended_at),
         "problem": job.problem,
         "unsent_batches": report.unsent,
+        "batches_in_doubt": report.in_doubt,
         "batches": [batch_document(batch) for batch in report.batches],
         "totals": None if report.totals is None else msgspec.to_builtins(report.totals),
         "answers": None if report.answers is None else str(report.answers),

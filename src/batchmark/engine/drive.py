@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,20 +53,22 @@ def answers_path(home: Path, job: JobRecord) -> Path:
     return home / job.folder / "answers.jsonl"
 
 
-async def send(account: Account, jobs: Sequence[JobRecord], tell: Listener) -> None:
+async def send(account: Account, jobs: Sequence[JobRecord], tell: Listener) -> Refused | None:
     """Submit every shard of the jobs that is not at the provider yet, one create at a time for the account.
 
-    A shard that the provider clearly refuses is recorded as failed; the refusal is raised at the end, once every other shard was sent.
+    A shard that the provider clearly refuses is recorded as failed and the others are sent all the same; the first such refusal is
+    returned. Raises whatever concerns more than one shard: a refusal of the account's lists, a key that is no good, no network.
     """
-    refused: Refused | None = None
+    first: Refused | None = None
     for job in jobs:
         for shard in account.ledger.shards(job.id):
             try:
                 await _send_shard(account, job, shard, tell)
             except Refused as error:
-                refused = refused or error
-    if refused is not None:
-        raise refused
+                if not any(each.id == shard.id and each.state == "failed" for each in account.ledger.shards(job.id)):
+                    raise
+                first = first or error
+    return first
 
 
 async def _send_shard(account: Account, job: JobRecord, shard: ShardRecord, tell: Listener) -> None:
@@ -96,8 +97,7 @@ async def drive(account: Account, jobs: Sequence[JobRecord], tell: Listener) -> 
     while True:
         # A refusal is recorded as the problem of its job, which ends with the others below. A shard whose batch proved to be somebody
         # else's is unsent again, so sending is part of every turn.
-        with suppress(Refused):
-            await send(account, [job for job in jobs if job.id not in ended], tell)
+        await send(account, [job for job in jobs if job.id not in ended], tell)
         for job in jobs:
             if job.id not in ended and (done := await finish_ended(account, job, tell)) is not None:
                 ended[job.id] = done.totals

@@ -22,7 +22,7 @@ from batchmark.domain.totals import Totals
 from batchmark.engine.points import reach
 from batchmark.engine.stage import carried_path
 from batchmark.ledger.artifacts import whole_file
-from batchmark.ledger.records import BatchRecord, JobRecord, ShardRecord
+from batchmark.ledger.records import CANCELLED_UNSENT, BatchRecord, JobRecord, ShardRecord
 from batchmark.prices.lookup import Price, cost_usd
 from batchmark.providers.seam import Wire
 from batchmark.workload.answers import Answer, decode_carried, encode_answer
@@ -96,7 +96,8 @@ def _merge_shard(
         totals.duplicates += places.duplicates
         totals.unknown += places.unknown
         totals.unreadable += places.unreadable
-        state = State(batch.state) if batch else State.FAILED
+        unsent = State.CANCELLED if shard.problem == CANCELLED_UNSENT else State.FAILED
+        state = State(batch.state) if batch else unsent
         lost = without_line(state, batch.problems if batch else [shard.problem or ""])
         batch_id = batch.id if batch else ""
         carried_file = stack.enter_context(carried_path(folder, shard.label).open("rb", buffering=1 << 18))
@@ -105,9 +106,7 @@ def _merge_shard(
             if place == _NOWHERE:
                 result = Result("", lost[0], error=lost[1])
             else:
-                raw = raws[place >> _FILE_SHIFT]
-                raw.seek(place & ((1 << _FILE_SHIFT) - 1))
-                result = _decode(wire, raw.readline())
+                result = _decode(wire, _line_at(raws, place))
             cost = None
             if result.usage is not None:
                 totals.usage += result.usage
@@ -136,8 +135,8 @@ def _answer(
     parsed: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     if wants_json and result.text is not None:
         try:
-            msgspec.json.decode(result.text)
-            parsed = msgspec.Raw(result.text.encode())
+            # models print JSON over many lines, and an answer must be one
+            parsed = msgspec.Raw(msgspec.json.encode(msgspec.json.decode(result.text)))
         except msgspec.DecodeError:
             parsed = msgspec.Raw(b"null")
     return Answer(
@@ -172,6 +171,7 @@ def _decode(wire: Wire, line: bytes) -> Result:
 
 def _index(raws: list[BinaryIO], wire: Wire, shard: ShardRecord) -> _Places:
     places = _Places(array("q", [_NOWHERE]) * shard.rows)
+    again: list[tuple[int, int]] = []
     for number, raw in enumerate(raws):
         offset = 0
         for line in raw:
@@ -187,6 +187,20 @@ def _index(raws: list[BinaryIO], wire: Wire, shard: ShardRecord) -> _Places:
                 places.unknown += 1
             elif places.at[found[1]] != _NOWHERE:
                 places.duplicates += 1
+                again.append((found[1], (number << _FILE_SHIFT) | start))
             else:
                 places.at[found[1]] = (number << _FILE_SHIFT) | start
+    for row, place in again:
+        # of several lines for one row a usable answer counts, wherever it stands
+        first = _decode(wire, _line_at(raws, places.at[row]))
+        if first.outcome is Outcome.SUCCEEDED:
+            continue
+        if _decode(wire, _line_at(raws, place)).outcome is Outcome.SUCCEEDED:
+            places.at[row] = place
     return places
+
+
+def _line_at(raws: list[BinaryIO], place: int) -> bytes:
+    raw = raws[place >> _FILE_SHIFT]
+    raw.seek(place & ((1 << _FILE_SHIFT) - 1))
+    return raw.readline()

@@ -25,11 +25,20 @@ class Packed(NamedTuple):
 
 
 def pack(
-    rows: Iterable[Row], wire: Wire, limits: Limits, *, source: str, model: str, job_id: str, attempt: int = 1
+    rows: Iterable[Row],
+    wire: Wire,
+    limits: Limits,
+    *,
+    source: str,
+    model: str,
+    job_id: str,
+    attempt: int = 1,
+    one_model: bool = False,
 ) -> Iterator[Packed]:
     """Every row, in order, in exactly one shard that is within the limits.
 
-    Raises RowError where a row cannot be honoured by the provider, fits no shard, or needs another endpoint than the rows before it.
+    Raises RowError where a row cannot be honoured by the provider, fits no shard, needs another endpoint than the rows before it, or,
+    with `one_model`, names another model than the one that is asked.
     """
     frame = wire.FRAME
     shard = count = row_bytes = texts_so_far = 0
@@ -37,6 +46,10 @@ def pack(
     first_endpoint: str | None = None
     for row in rows:
         try:
+            if one_model and row.model is not None and row.model != model:
+                raise Unsupported(
+                    f"the row names the model {row.model}, but the batch is for {model}; name one with --model, or part the file"
+                )
             endpoint = wire.endpoint(row.request)
             if first_endpoint is None:
                 first_endpoint = endpoint

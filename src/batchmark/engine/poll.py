@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import datetime, timedelta
 
-from batchmark.domain.lifecycle import BatchRef, Snapshot, State
+from batchmark.domain.lifecycle import BatchRef, Snapshot
 from batchmark.errors import NotFound
 from batchmark.ledger.records import BatchRecord
 from batchmark.ledger.store import Ledger
@@ -28,8 +28,8 @@ class Poller:
         """See every watched batch once and return them as they now stand.
 
         `since` is the provider's time at which the oldest was sent. A batch that lists do not show yet is asked for by its id; one that is
-        not found there either stays as it was (Anthropic answers 404 for moments after a create), until it was denied for so long that it
-        must have been deleted: then it counts as failed.
+        not found there either stays as it was (Anthropic answers 404 for moments after a create), until it was denied for `lost_s`:
+        then NotFound is raised, and nothing is closed, since the key may be the wrong one.
         """
         before, self._looked_at = self._looked_at, time.monotonic()
         unseen_s = None if before is None else self._looked_at - before
@@ -44,24 +44,17 @@ class Poller:
         for batch_id in missing:
             try:
                 seen[batch_id] = await self._provider.get(BatchRef(self._provider.spec.name, batch_id))
-            except NotFound:
+            except NotFound as error:
                 denied_s = self._looked_at - self._denied_since.setdefault(batch_id, self._looked_at)
                 if denied_s >= self._lost_s:
-                    seen[batch_id] = self._gone(batch_id)
-            else:
-                self._denied_since.pop(batch_id, None)
+                    raise NotFound(
+                        f"{self._provider.spec.name} has denied {batch_id} for {denied_s / 60:.0f} minutes: it was deleted there, "
+                        "or this key belongs to another account. What is known of it is kept",
+                        hint=error.hint,
+                    ) from None
+        for batch_id in seen:
+            self._denied_since.pop(batch_id, None)
         for batch in watched:
             if batch.id in seen:
                 self._ledger.record_snapshot(batch, seen[batch.id], unseen_s=unseen_s)
         return [self._ledger.batch_of(batch.shard_id) or batch for batch in watched]
-
-    def _gone(self, batch_id: str) -> Snapshot:
-        """A batch that the provider made and now denies."""
-        return Snapshot(
-            ref=BatchRef(self._provider.spec.name, batch_id),
-            state=State.FAILED,
-            raw_status="not found",
-            problems=(
-                f"{self._provider.spec.name} no longer knows {batch_id}: it was deleted there, or it is another account's",
-            ),
-        )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +20,7 @@ from batchmark.domain.lifecycle import BatchRef, Intent, RawFile, Snapshot, Stat
 from batchmark.engine.calls import repeat
 from batchmark.engine.events import Listener, Trouble
 from batchmark.engine.pace import Pace
-from batchmark.errors import Ambiguous, NotFound
+from batchmark.errors import Ambiguous, NotFound, Refused
 from batchmark.ledger.records import BatchRecord, JobRecord, ShardRecord
 from batchmark.ledger.store import Ledger
 from batchmark.providers.seam import Provider, Wire
@@ -85,11 +86,13 @@ async def reconcile(
             key=lambda snapshot: (snapshot.created_at or intent.sent_at, snapshot.ref.id),
         )
         if labelled:
-            ref = _adopt(ledger, job, shard, labelled[0].ref)
             for surplus in labelled[1:]:
-                await provider.cancel(surplus.ref)
-            return ref
-        if len(running) == 1:
+                # the label proves it ours, and one batch is enough; one that has ended meanwhile cannot be cancelled
+                with suppress(Refused):
+                    await repeat(lambda ref=surplus.ref: provider.cancel(ref), pace, warn=warn)  # type: ignore[misc]
+            return _adopt(ledger, job, shard, labelled[0].ref)
+        held = ledger.unconfirmed_batches(job.provider, emulated=job.emulated)
+        if len(running) == 1 and running[0].ref.id not in held:
             warn(f"{running[0].ref.id} may be this shard's batch; its results will tell")
             return _adopt(ledger, job, shard, running[0].ref, standing="unconfirmed")
         if running:
@@ -131,7 +134,7 @@ async def _proved(
     if not snapshot.state.terminal:
         return None
 
-    async def fetch_and_see() -> bool:
+    async def fetch_and_see() -> bool | None:
         with TemporaryDirectory(prefix="batchmark-") as folder:
             files = await provider.fetch(await provider.get(snapshot.ref), Path(folder))
             return carries_label(wire, files, shard.label)
@@ -143,14 +146,18 @@ async def _proved(
         return None
 
 
-def carries_label(wire: Wire, files: list[RawFile], label: str) -> bool:
-    """Whether results are those of the shard with this label: any line with one of its wire ids proves it."""
+def carries_label(wire: Wire, files: list[RawFile], label: str) -> bool | None:
+    """Whether results are those of the shard with this label: any line with one of its wire ids proves it, and other ids alone prove
+    the contrary. None where there is no line to tell."""
+    others = False
     for file in files:
         for line in wire.split(file):
             try:
-                found = parse_wire_id(wire.wire_id_of(line))
+                text = wire.wire_id_of(line)
             except (ValueError, RecursionError):
                 continue
+            found = parse_wire_id(text)
             if found is not None and found[0] == label:
                 return True
-    return False
+            others = True
+    return False if others else None

@@ -57,6 +57,7 @@ def stage(
     job_id: str,
     folder: Path,
     attempt: int = 1,
+    one_model: bool = False,
 ) -> list[ShardRecord]:
     """Write the shard files of a job and describe them, in order.
 
@@ -66,7 +67,18 @@ def stage(
     make_folder(folder)
     done: list[ShardRecord] = []
     try:
-        _stage(rows, wire, limits, done, source=source, model=model, job_id=job_id, folder=folder, attempt=attempt)
+        _stage(
+            rows,
+            wire,
+            limits,
+            done,
+            source=source,
+            model=model,
+            job_id=job_id,
+            folder=folder,
+            attempt=attempt,
+            one_model=one_model,
+        )
     except BaseException:
         # only what this call wrote: the folder may hold the results of earlier attempts
         for shard in done:
@@ -89,6 +101,7 @@ def _stage(
     job_id: str,
     folder: Path,
     attempt: int,
+    one_model: bool,
 ) -> None:
     frame = wire.FRAME
     files = ExitStack()
@@ -126,7 +139,7 @@ def _stage(
 
     with files:
         for number, label, endpoint, row, encoded in pack(
-            rows, wire, limits, source=source, model=model, job_id=job_id, attempt=attempt
+            rows, wire, limits, source=source, model=model, job_id=job_id, attempt=attempt, one_model=one_model
         ):
             if current is None or number != current.number:
                 if current is not None:

@@ -54,7 +54,11 @@ async def submit(
     file = FileRef(job.provider, shard.file_id) if shard.file_id else None
     if shard.state == "staged":
         tell(Uploading(job, shard))
-        file = await repeat(lambda: provider.upload(path, shard.label), pace, warn=warn)
+        try:
+            file = await repeat(lambda: provider.upload(path, shard.label), pace, warn=warn)
+        except Refused as error:
+            ledger.record_failed(shard, "staged", error.message)
+            raise
         reach("uploaded")
         ledger.record_upload(shard, file)
         reach("upload-recorded")
@@ -63,6 +67,9 @@ async def submit(
         sent_at = await repeat(provider.now, pace, warn=warn)
         intent = Intent(label=shard.label, rows=shard.rows, sent_at=sent_at, timeout_s=pace.create_timeout_s, file=file)
         if not ledger.record_intent(shard, intent):
+            now = next(each for each in ledger.shards(job.id) if each.id == shard.id)
+            if now.state == "failed":
+                raise Refused(f"shard {shard.label} is not sent: {now.problem}")
             raise Ambiguous(
                 f"shard {shard.label} is being sent by another process",
                 hint=f"see: batchmark {job.provider} status {job.id}",
@@ -114,7 +121,14 @@ async def _create(
     """The create call and the record of its answer, as one thing that an interrupt does not tear apart."""
 
     async def create_and_record() -> BatchRef:
-        ref = await provider.create(submission)
+        try:
+            # the whole call, not each of its parts: a batch made later would not be looked for
+            async with asyncio.timeout(submission.timeout_s):
+                ref = await provider.create(submission)
+        except TimeoutError:
+            raise Ambiguous(
+                f"no answer from {job.provider} to create the batch for {shard.label} in {submission.timeout_s:.0f} s; it may exist"
+            ) from None
         reach("created")
         if not ledger.record_submitted(shard, new_batch(job, shard, ref)):
             raise Ambiguous(

@@ -16,15 +16,18 @@ __all__ = [
     "END_JOB",
     "END_RUN",
     "FORGET_RELEASED",
+    "HELD_WITHOUT_PROOF",
     "JOBS_OF_RUN",
     "JOB_BY_BATCH",
     "JOB_BY_ID",
     "KNOWN_BATCHES",
     "LABELS_OF_BATCHES",
+    "LOOK_AGAIN",
     "MOVE_SHARD",
     "RUN_BY_ID",
     "SET_RUN_DIGEST",
     "SHARDS_OF_JOB",
+    "UNCONFIRMED",
     "UPDATE_BATCH",
 ]
 
@@ -62,11 +65,29 @@ LABELS_OF_BATCHES = (
     .where(batches.c.standing != "released")
     .where(batches.c.provider == bindparam("provider"), batches.c.emulated == bindparam("emulated"))
 )
-# Batches that a shard's cannot be: those of other shards, and those that this shard has released.
+# Batches that a shard's cannot be: those that are proved another's, and those that this shard has released.
 KNOWN_BATCHES = select(batches.c.id).where(
     batches.c.provider == bindparam("provider"),
     batches.c.emulated == bindparam("emulated"),
-    or_(batches.c.standing != "released", batches.c.shard_id == bindparam("shard")),
+    or_(batches.c.standing == "confirmed", batches.c.shard_id == bindparam("shard")),
+)
+
+# A batch that a shard holds without proof, and what becomes of that shard when the proof speaks for another.
+UNCONFIRMED = select(batches).where(
+    batches.c.provider == bindparam("of_provider"),
+    batches.c.id == bindparam("wanted"),
+    batches.c.emulated == bindparam("is_emulated"),
+    batches.c.standing == "unconfirmed",
+)
+HELD_WITHOUT_PROOF = select(batches.c.id).where(
+    batches.c.provider == bindparam("provider"),
+    batches.c.emulated == bindparam("emulated"),
+    batches.c.standing == "unconfirmed",
+)
+LOOK_AGAIN = (
+    update(shards)
+    .where(shards.c.id == bindparam("wanted"), shards.c.state == "submitted")
+    .values(state="intended", batch_id=None)
 )
 
 # A batch that one shard has released may prove to be another's.

@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-__all__ = ["BatchRecord", "JobRecord", "RunRecord", "ShardRecord"]
+__all__ = ["CANCELLED_UNSENT", "BatchRecord", "JobRecord", "RunRecord", "ShardRecord"]
+
+# The problem of a shard whose job was cancelled before the shard was sent.
+CANCELLED_UNSENT = "cancelled before it was sent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ SQLite in WAL mode with `synchronous=FULL`: a commit that has returned survives 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -100,6 +100,17 @@ class Ledger:
         with self._transaction() as connection:
             connection.execute(queries.ADD_RUN, _values(run))
 
+    def record_staged(self, run: RunRecord, staged: Sequence[tuple[JobRecord, Sequence[ShardRecord]]]) -> None:
+        """A run with all its jobs and shards, or nothing: a job that is half here would be sent half."""
+        with self._transaction() as connection:
+            connection.execute(queries.ADD_RUN, _values(run))
+            for job, shards in staged:
+                connection.execute(queries.ADD_JOB, _values(job))
+                for shard in shards:
+                    values = _values(shard)
+                    del values["id"]
+                    connection.execute(queries.ADD_SHARD, values)
+
     def record_job(self, job: JobRecord) -> None:
         """A new job of a run."""
         with self._transaction() as connection:
@@ -158,6 +169,12 @@ class Ledger:
             rows = connection.execute(queries.KNOWN_BATCHES, bound)
             return {row.id for row in rows}
 
+    def unconfirmed_batches(self, provider: str, *, emulated: bool) -> set[str]:
+        """Ids of batches that some shard holds without proof."""
+        with self._transaction() as connection:
+            rows = connection.execute(queries.HELD_WITHOUT_PROOF, {"provider": provider, "emulated": emulated})
+            return {row.id for row in rows}
+
     # shards
 
     def record_shard(self, shard: ShardRecord) -> int:
@@ -186,6 +203,8 @@ class Ledger:
         with self._transaction() as connection:
             if not _move(connection, shard, "intended", state="submitted", batch_id=batch.id):
                 return False
+            if batch.standing == "confirmed":
+                _take_back(connection, batch)
             connection.execute(queries.FORGET_RELEASED, _key(batch))
             connection.execute(queries.ADD_BATCH, _values(batch))
             return True
@@ -275,6 +294,14 @@ def _schema_version(connection: Connection) -> int | None:
 
 def _values(record: RunRecord | JobRecord | ShardRecord | BatchRecord) -> dict[str, Any]:
     return {field.name: getattr(record, field.name) for field in fields(record)}
+
+
+def _take_back(connection: Connection, batch: BatchRecord) -> None:
+    """Another shard had adopted the batch without proof, while its own create was still being answered: it looks again."""
+    taken = connection.execute(queries.UNCONFIRMED, _key(batch)).mappings().first()
+    if taken is not None and taken["shard_id"] != batch.shard_id:
+        connection.execute(queries.LOOK_AGAIN, {"wanted": taken["shard_id"]})
+        connection.execute(queries.UPDATE_BATCH.values(standing="released"), _key(batch))
 
 
 def _key(batch: BatchRecord) -> dict[str, Any]:

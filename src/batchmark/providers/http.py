@@ -146,7 +146,7 @@ def from_reply(
             f"{provider} does not allow this key to {action}: {said} ({status})",
             hint="check the key's project and permissions, and the id",
         )
-    if creating and (status >= 500 or status in (408, 409)):
+    if creating and (not 400 <= status < 500 or status in (408, 409)):
         return Ambiguous(f"{where} gave no clear answer to {action}: {said}; the batch may exist")
     if status == 429:
         if code and ("insufficient_quota" in code or "billing" in code):
@@ -186,7 +186,7 @@ def from_transport(
     if creating and not never_sent:
         return Ambiguous(f"no answer from {provider} to {action} ({reason}); the batch may exist")
     return Retryable(
-        f"cannot reach {provider} at {base_url} to {action}: {reason}",
+        f"cannot reach {provider} at {redact(base_url)} to {action}: {reason}",
         hint="check the network and the base URL; nothing is lost, try again later",
     )
 

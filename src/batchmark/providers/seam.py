@@ -125,3 +125,4 @@ class ProviderSpec:
     can_delete: bool
     id_prefixes: tuple[str, ...]
     has_live_counts: bool
+    cancel_keeps_finished: bool

@@ -54,10 +54,24 @@ ANSWER_FIELDS = frozenset(
     }
 )
 _CHAT_PARAMETERS = frozenset(openai_body.CHAT_PARAMETERS)
+# What people write where the common shape says otherwise: taken for columns, a limit on money would be lost in silence.
+_MISSPELT = {
+    "max_new_tokens": "max_tokens",
+    "max_token": "max_tokens",
+    "maxTokens": "max_tokens",
+    "maxOutputTokens": "max_tokens",
+    "stop_sequences": "stop",
+    "temp": "temperature",
+    "topP": "top_p",
+    "topK": "top_k",
+}
 # Parameters of OpenAI's that the common shape has no place for: taken for columns they would be dropped in silence.
 _ONLY_IN_BODIES = frozenset(
     {
         "frequency_penalty",
+        "reasoning",
+        "service_tier",
+        "verbosity",
         "function_call",
         "functions",
         "logit_bias",
@@ -193,6 +207,11 @@ def _check_readable(path: Path) -> None:
     try:
         if path.is_dir():
             raise BadInput(f"{path} is a folder, not a file of rows", hint="name a JSONL file")
+        if path.exists() and not path.is_file():
+            raise BadInput(
+                f"{path} is no regular file: a workload is read more than once",
+                hint="save what comes through the pipe first",
+            )
         with path.open("rb"):
             pass
     except FileNotFoundError:
@@ -271,6 +290,8 @@ def _chat(entry: JsonObject, source: str) -> ChatRequest:
         raise _Wrong(
             f"{', '.join(strange)} can be asked of OpenAI only, in a line of its batch format (method, url, body)"
         )
+    for name in _MISSPELT.keys() & entry.keys():
+        raise _Wrong(f"{name} is no parameter here; did you mean {_MISSPELT[name]}?")
     if system is not None:
         messages = (Message("system", system), *messages)
     return ChatRequest(messages, **_parameters({key: entry.pop(key) for key in _CHAT_PARAMETERS.intersection(entry)}))

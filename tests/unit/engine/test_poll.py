@@ -6,6 +6,8 @@ import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from batchmark.domain.lifecycle import BatchRef, Intent, Snapshot
 from batchmark.engine.poll import Poller
 from batchmark.engine.reconcile import new_batch
@@ -67,8 +69,9 @@ def test_a_batch_that_is_denied_for_a_moment_is_polled_on(home: Path) -> None:
     assert seen.state == "queued"
 
 
-def test_a_batch_that_is_denied_for_long_ends_with_a_word(home: Path) -> None:
+def test_a_batch_that_is_denied_for_long_is_spoken_of_and_kept(home: Path) -> None:
     ledger, batch = submitted(home)
-    (seen,) = asyncio.run(Poller(Forgetful("openai"), ledger, lost_s=0).look([batch], NOW))
-    assert seen.state == "failed"
-    assert "no longer knows batch_gone" in seen.problems[0]
+    with pytest.raises(NotFound, match="has denied batch_gone"):
+        asyncio.run(Poller(Forgetful("openai"), ledger, lost_s=0).look([batch], NOW))
+    kept = ledger.batch_of(batch.shard_id)
+    assert kept is not None and kept.state == "queued"

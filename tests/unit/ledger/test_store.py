@@ -306,10 +306,34 @@ def test_a_batch_that_one_shard_releases_may_be_anothers_but_not_its_own_again(l
         raw_status="",
     )
     assert ledger.record_submitted(first, batch)
-    assert "batch_1" in ledger.known_batches("openai", second, emulated=True)
+    assert ledger.unconfirmed_batches("openai", emulated=True) == {"batch_1"}
+    assert "batch_1" not in ledger.known_batches("openai", second, emulated=True)
     assert ledger.release(first, batch)
     assert ledger.batch_of(first.id) is None
     assert "batch_1" in ledger.known_batches("openai", first, emulated=True)
     assert "batch_1" not in ledger.known_batches("openai", second, emulated=True)
     assert ledger.record_submitted(second, replace(batch, shard_id=second.id, standing="confirmed"))
     assert ledger.jobs_by_batch("openai", emulated=True) == {"batch_1": "job1"}
+
+
+def test_a_batch_held_without_proof_goes_to_the_shard_whose_create_was_answered(ledger: Ledger) -> None:
+    first = staged(ledger)
+    ledger.record_shard(replace(SHARD, number=1, label="bm-job1-1-1"))
+    second = ledger.shards("job1")[1]
+    for shard in (first, second):
+        ledger.record_upload(shard, None)
+        ledger.record_intent(shard, INTENT)
+    batch = BatchRecord(
+        provider="openai",
+        id="batch_1",
+        emulated=True,
+        shard_id=first.id,
+        standing="unconfirmed",
+        state="running",
+        raw_status="",
+    )
+    assert ledger.record_submitted(first, batch)
+    assert ledger.record_submitted(second, replace(batch, shard_id=second.id, standing="confirmed"))
+    assert [shard.state for shard in ledger.shards("job1")] == ["intended", "submitted"]
+    held = ledger.batch_of(second.id)
+    assert held is not None and (held.id, held.standing) == ("batch_1", "confirmed")

@@ -34,4 +34,5 @@ SPEC = ProviderSpec(
     can_delete=True,
     id_prefixes=("msgbatch_",),
     has_live_counts=False,
+    cancel_keeps_finished=True,
 )

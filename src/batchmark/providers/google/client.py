@@ -139,8 +139,8 @@ class Google:
                 snapshots, more = wire.page(await self._read("batches", **query))
             for snapshot in snapshots:
                 yield snapshot
-            oldest = snapshots[-1].created_at if snapshots else None
-            if more is None or (since is not None and oldest is not None and oldest < since):
+            # no document says in which order they come, so an old one does not end the search
+            if more is None:
                 return
             token = more
 

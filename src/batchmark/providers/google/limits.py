@@ -36,4 +36,5 @@ SPEC = ProviderSpec(
     can_delete=True,
     id_prefixes=("batches/",),
     has_live_counts=True,
+    cancel_keeps_finished=False,
 )

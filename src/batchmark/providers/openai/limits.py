@@ -38,4 +38,5 @@ SPEC = ProviderSpec(
     can_delete=False,
     id_prefixes=("batch_",),
     has_live_counts=True,
+    cancel_keeps_finished=True,
 )
