@@ -143,5 +143,9 @@ async def _create(
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait({task}, timeout=_LAST_WORDS_S)
-        task.cancel()
+        if not task.done():
+            task.cancel()
+        elif not task.cancelled() and isinstance(task.exception(), Refused | Retryable | BadCredentials):
+            # a clear no, heard while leaving: nothing was made, and nothing needs to be looked for
+            ledger.withdraw_intent(shard)
         raise
