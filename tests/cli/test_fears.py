@@ -29,7 +29,8 @@ def test_an_answer_in_json_stays_on_its_line(run: Run, folder: Path) -> None:
         "required": ["a", "b"],
     }
     form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
-    write(folder, *({"prompt": f"Say {number}", "response_format": form} for number in range(3)))
+    rows: list[dict[str, object]] = [{"prompt": f"Say {number}", "response_format": form} for number in range(3)]
+    write(folder, *rows)
     ended = run("openai", "create", "rows.jsonl", "--emulate", "-o", "answers.jsonl")
     assert ended.code == 0, ended.err
     lines = [json.loads(line) for line in (folder / "answers.jsonl").read_text().splitlines()]
