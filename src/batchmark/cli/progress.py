@@ -42,7 +42,7 @@ class Watch:
 
             self._progress = Progress(
                 TextColumn("{task.fields[name]}"),
-                BarColumn(bar_width=24),
+                BarColumn(bar_width=16),
                 TextColumn("{task.fields[words]}"),
                 TimeElapsedColumn(),
                 console=Console(file=sys.stderr, no_color="NO_COLOR" in os.environ, highlight=False),
@@ -96,7 +96,9 @@ class Watch:
             return
         task = self._tasks.get(job.id)
         if task is None:
-            task = self._tasks[job.id] = self._progress.add_task("", total=job.rows, name=self._name(job), words=words)
+            # on a terminal the width is dear: the job's id is told with the summary
+            name = f"{job.provider}:{job.model}" + (f" #{job.round}" if job.round > 1 else "")
+            task = self._tasks[job.id] = self._progress.add_task("", total=job.rows, name=name, words=words)
         self._progress.update(task, completed=None if done is None else float(done), words=words)
 
     def _say(self, text: str) -> None:
