@@ -403,7 +403,9 @@ ENDS = {
 
 
 def run(code: str, home: Path) -> subprocess.CompletedProcess[str]:
-    program = PREAMBLE + "print(source.pid, flush=True)\n" + code
+    # a process started in the background inherits that SIGINT is ignored; users start it at a terminal
+    handler = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    program = handler + PREAMBLE + "print(source.pid, flush=True)\n" + code
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", program, str(home)], capture_output=True, text=True, timeout=60
     )
