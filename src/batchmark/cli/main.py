@@ -107,6 +107,7 @@ def run(argv: list[str]) -> int:
                 hint="free some space, then try again",
             )
         )
+        _drop_stdout()
         return LocalTrouble.exit_code
     except Exception:  # noqa: BLE001  whatever is left is a bug of ours, and no user should have to read its trace
         return _bug()
@@ -116,8 +117,13 @@ def _gone_or_bug(error: OSError) -> int:
     """The reader of our output may have gone, which is no error of this command."""
     if not isinstance(error, BrokenPipeError):
         return _bug()
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _drop_stdout()
     return 0
+
+
+def _drop_stdout() -> None:
+    """What is still buffered goes nowhere, so that leaving does not fail over it once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _with_emulate(match: re.Match[str]) -> str:
