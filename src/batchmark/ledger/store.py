@@ -107,9 +107,7 @@ class Ledger:
             for job, shards in staged:
                 connection.execute(queries.ADD_JOB, _values(job))
                 for shard in shards:
-                    values = _values(shard)
-                    del values["id"]
-                    connection.execute(queries.ADD_SHARD, values)
+                    _add_shard(connection, shard)
 
     def record_job(self, job: JobRecord) -> None:
         """A new job of a run."""
@@ -179,12 +177,8 @@ class Ledger:
 
     def record_shard(self, shard: ShardRecord) -> int:
         """A staged shard; returns its id. The `id` of the value is ignored."""
-        values = _values(shard)
-        del values["id"]
         with self._transaction() as connection:
-            key = connection.execute(queries.ADD_SHARD, values).inserted_primary_key
-        assert key is not None
-        return int(key[0])
+            return _add_shard(connection, shard)
 
     def record_upload(self, shard: ShardRecord, file: FileRef | None) -> bool:
         """The shard's file is at the provider (or needs not be)."""
@@ -294,6 +288,14 @@ def _schema_version(connection: Connection) -> int | None:
 
 def _values(record: RunRecord | JobRecord | ShardRecord | BatchRecord) -> dict[str, Any]:
     return {field.name: getattr(record, field.name) for field in fields(record)}
+
+
+def _add_shard(connection: Connection, shard: ShardRecord) -> int:
+    values = _values(shard)
+    del values["id"]
+    key = connection.execute(queries.ADD_SHARD, values).inserted_primary_key
+    assert key is not None
+    return int(key[0])
 
 
 def _take_back(connection: Connection, batch: BatchRecord) -> None:
