@@ -25,7 +25,6 @@ __all__ = [
     "LOOK_AGAIN",
     "MOVE_SHARD",
     "RUN_BY_ID",
-    "SET_RUN_DIGEST",
     "SHARDS_OF_JOB",
     "UNCONFIRMED",
     "UPDATE_BATCH",
@@ -113,4 +112,3 @@ UPDATE_BATCH = update(batches).where(
 
 END_JOB = update(jobs).where(jobs.c.id == bindparam("wanted"))
 END_RUN = update(runs).where(runs.c.id == bindparam("wanted"))
-SET_RUN_DIGEST = update(runs).where(runs.c.id == bindparam("wanted"))

@@ -114,11 +114,6 @@ class Ledger:
         with self._transaction() as connection:
             connection.execute(queries.ADD_JOB, _values(job))
 
-    def record_digest(self, run_id: str, digest: str | None) -> None:
-        """The digest of the run's workload, known once it was read whole."""
-        with self._transaction() as connection:
-            connection.execute(queries.SET_RUN_DIGEST.values(digest=digest), {"wanted": run_id})
-
     def record_end(self, job_id: str, *, totals: dict[str, Any] | None, problem: str | None = None) -> None:
         """The job is over: its answers are durable here, or `problem` says why there are none."""
         with self._transaction() as connection:

@@ -93,10 +93,10 @@ def test_times_are_utc_whatever_zone_they_came_in(ledger: Ledger) -> None:
 
 
 def test_a_digest_and_the_ends_are_recorded(ledger: Ledger) -> None:
-    ledger.record_digest("run1", "abc")
+    ledger.record_run(replace(RUN, id="run2", digest="abc"))
     ledger.record_end("job1", totals={"submitted": 3, "errors": {"ключ": 1}}, problem="it broke")
-    ledger.record_run_end("run1")
-    run, job = ledger.run("run1"), ledger.job("job1")
+    ledger.record_run_end("run2")
+    run, job = ledger.run("run2"), ledger.job("job1")
     assert run is not None and (run.digest, run.ended_at is not None) == ("abc", True)
     assert job is not None and (job.totals, job.problem) == ({"submitted": 3, "errors": {"ключ": 1}}, "it broke")
     assert job.ended_at is not None
