@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+ROWS   ?= 1000000
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: help setup model browser compare compare-real test check format bench clean
@@ -63,9 +64,11 @@ check: setup
 format: setup
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-# make bench     speed and memory of the data path, beside the floor of this machine
+# make bench     speed and memory of a run from end to end, emulated, beside the floor of this machine (ROWS=1000000)
 bench: setup
-	@$(BIN)/python benchmarks/pipeline.py
+	@$(BIN)/python benchmarks/data_path.py
+	@$(BIN)/python benchmarks/ledger.py
+	@$(BIN)/python benchmarks/run.py --rows $(ROWS)
 
 # make clean     remove what make made here
 clean:

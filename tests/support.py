@@ -5,19 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 import selectors
-from collections.abc import Coroutine, Iterable
+import urllib.parse
+import urllib.request
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from batchmark.domain.request import ChatRequest, EmbeddingRequest, Message, Request, Row
+from batchmark.emulator import Emulator
+from batchmark.engine.dispatch import Kind
 from batchmark.providers import registry
 from batchmark.providers.seam import Wire
 
 __all__ = [
+    "Inline",
     "VirtualTimeLoop",
     "answers_in",
     "chat",
     "in_virtual_time",
+    "journal",
     "row",
     "rows_of",
     "vector",
@@ -53,6 +59,14 @@ def rows_of(count: int) -> list[Row]:
     return [row(number, custom_id=f"user-{number}") for number in range(count)]
 
 
+def journal(cloud: Emulator, operation: str) -> list[dict[str, Any]]:
+    """What an emulator received of an operation (with wildcards), oldest first."""
+    query = urllib.parse.urlencode({"operation": operation})
+    with urllib.request.urlopen(f"{cloud.base_url}/_emulator/journal?{query}") as answer:
+        found: list[dict[str, Any]] = json.load(answer)["entries"]
+    return found
+
+
 def write_lines(path: Path, lines: Iterable[object]) -> Path:
     """A JSONL file; text is written as it stands."""
     path.write_text("".join((each if isinstance(each, str) else json.dumps(each)) + "\n" for each in lines))
@@ -62,6 +76,17 @@ def write_lines(path: Path, lines: Iterable[object]) -> Path:
 def answers_in(path: Path) -> list[dict[str, Any]]:
     """The answers in a file of answers."""
     return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+class Inline:
+    """A dispatcher that runs each piece of work where it is asked to, and remembers which there were."""
+
+    def __init__(self) -> None:
+        self.ran: list[tuple[Kind, str]] = []
+
+    async def run(self, kind: Kind, label: str, work: Callable[[], Awaitable[_T]]) -> _T:
+        self.ran.append((kind, label))
+        return await work()
 
 
 class _Skipping(selectors.DefaultSelector):
@@ -87,6 +112,15 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._skipping.passed_s
+
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+        """At once and in this thread: no time passes over it, so what a test sees is the same every time."""
+        outcome = self.create_future()
+        try:
+            outcome.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001  handed to whoever awaits it
+            outcome.set_exception(error)
+        return outcome
 
 
 def in_virtual_time(work: Coroutine[Any, Any, _T]) -> tuple[_T, float]:

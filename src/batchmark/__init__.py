@@ -1,3 +1,43 @@
-"""batchmark: run LLM workloads through any provider's Batch API, and compare providers honestly."""
+"""batchmark: run LLM workloads through any provider's Batch API, and compare providers honestly.
 
-__version__ = "0.1.0"
+The library's face is `run`, `resume` (and their `_async` forms) and `stream`; the command `batchmark` does the same and more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from batchmark.version import __version__
+
+if TYPE_CHECKING:
+    from batchmark.api.library import Answer, Run, resume, resume_async, run, run_async, stream
+    from batchmark.errors import BatchmarkError
+
+__all__ = [
+    "Answer",
+    "BatchmarkError",
+    "Run",
+    "__version__",
+    "resume",
+    "resume_async",
+    "run",
+    "run_async",
+    "stream",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the library when it is first asked for: the command's `--help` must not pay for it."""
+    if name == "BatchmarkError":
+        from batchmark.errors import BatchmarkError
+
+        return BatchmarkError
+    if name in __all__:
+        from batchmark.api import library
+
+        return getattr(library, name)
+    raise AttributeError(f"module 'batchmark' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -6,12 +6,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from batchmark.emulator import Emulator, EmulatorOptions
+from tests.support import journal
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -84,6 +88,45 @@ def run(home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest
         return Ended(code, captured.out, captured.err)
 
     return run_here
+
+
+@dataclass(slots=True)
+class Account:
+    """Provider accounts at an emulator that outlives the commands, as a provider does, and the commands that use them."""
+
+    cloud: Emulator
+    command: Run
+    settings: dict[str, str]
+
+    def run(self, *words: str, **environment: str) -> Ended:
+        return self.command(*words, **{**self.cloud.environment(), **QUICK, **self.settings, **environment})
+
+    def batches(self, provider: str) -> list[str]:
+        """The ids of all batches on the account."""
+        found = self.run(provider, "list", "--json", "--limit", "1000")
+        assert found.code == 0, found.err
+        return [each["id"] for each in found.json()["batches"]]
+
+    def journal(self, operation: str) -> list[dict[str, Any]]:
+        """What the provider received."""
+        return journal(self.cloud, operation)
+
+
+QUICK = {"BATCHMARK_POLL_S": "0.05", "BATCHMARK_GRACE_S": "0.2", "BATCHMARK_PATIENCE_S": "20"}
+
+
+@pytest.fixture
+def account(run: Run, tmp_path: Path) -> Iterator[Callable[..., Account]]:
+    """Start an account where these faults strike; the options are the emulator's."""
+    with ExitStack() as stack:
+
+        def start(*faults: str, **options: Any) -> Account:
+            home = tmp_path / "cloud"
+            chosen = {"profile": "instant", "answers": "synthetic", **options}
+            cloud = stack.enter_context(Emulator(EmulatorOptions(home=home, faults=faults, **chosen)))
+            return Account(cloud, run, {})
+
+        yield start
 
 
 @pytest.fixture

@@ -587,7 +587,39 @@ def test_every_answer_may_be_dropped_at_random_and_nothing_is_stored_twice_by_th
         assert [bool(entry["faults"]) for entry in entries].count(True) == lost
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_rows_may_fail_in_the_first_attempt_only_where_labels_number_the_attempts(tmp_path: Path, dialect: str) -> None:
+    with Cloud(tmp_path, "* answers label=*-1 row%5 -> fail 500") as cloud:
+        account = cloud[dialect]
+        errors = [
+            [account.error(line) for line in account.lines(account.create(label=label))]
+            for label in ("job-0-1", "job-0-2", "job-1-1")
+        ]
+        assert [sum(error is not None for error in one) for one in errors] == [3, 0, 3]
+
+
 # Limits
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_small_number_of_batches_in_flight_can_be_asked_for(tmp_path: Path, dialect: str) -> None:
+    limit = f"{dialect}.max_batches_in_flight=2"
+    with Cloud(tmp_path, "* life nth=1..2 -> stuck 100", limits=(limit,), control=True) as cloud:
+        account = cloud[dialect]
+        waiting = [account.create(label=f"job-{number}-1") for number in range(2)]
+        if dialect == "openai":
+            assert account.status(account.ended(account.create())) == "failed"
+        else:
+            assert account.post_create().status_code == 429
+        cloud.jump(101)
+        for made in waiting:
+            account.ended(made)
+        last = account.ended(account.create())
+        assert account.status(last) in ("completed", "ended", "BATCH_STATE_SUCCEEDED")
+        labels = [entry["labels"] for entry in cloud.journal("batches.create") if entry["stored"]]
+        first = "job-{}-1-0" if dialect == "anthropic" else "job-{}-1"
+        assert labels[:2] == [[first.format(number)] for number in range(2)]
+        assert cloud.journal("batches.cancel") == []
 
 
 @pytest.mark.parametrize("limit", ["*.max_batches_in_flight=0", "*.queued_tokens=5"])

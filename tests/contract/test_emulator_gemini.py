@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import warnings
 from collections.abc import Iterator
@@ -84,6 +85,9 @@ def test_a_file_of_several_chunks_arrives_whole(client: genai.Client, raw: httpx
     assert stored.state == types.FileState.ACTIVE
     assert [file.name for file in client.files.list()] == [stored.name]
     assert stored.name is not None
+    others = [client.files.upload(file=io.BytesIO(b"{}"), config={"mime_type": "application/jsonl"}) for _ in range(4)]
+    listed = [file.name for file in client.files.list(config={"page_size": 2})]
+    assert listed == [file.name for file in (*others[::-1], stored)]
     with pytest.raises(errors.ClientError, match="Only generated files"):
         client.files.download(file=stored.name)
     client.files.delete(name=stored.name)

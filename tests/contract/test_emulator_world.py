@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -150,6 +151,54 @@ def test_the_journal_says_what_was_asked_and_never_a_key(tmp_path: Path) -> None
         assert entries[1]["request_bytes"] > 100
         assert "sesame" not in json.dumps(entries)
         assert client.get("/_emulator/journal", params={"after": entries[1]["seq"]}).json()["entries"] == entries[2:]
+
+
+def test_the_journal_tells_which_files_and_batches_were_made_under_which_names(cloud: Emulator) -> None:
+    with connect(cloud) as client:
+        create(client)
+        line = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "gpt-4o"}}
+        upload = {"data": {"purpose": "batch"}, "files": {"file": ("job-1-1.jsonl", json.dumps(line).encode())}}
+        client.headers["authorization"] = "Bearer any"
+        file = client.post("/openai/v1/files", **upload).json()  # type: ignore[arg-type]
+        body = {"input_file_id": file["id"], "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+        batch = client.post("/openai/v1/batches", json={**body, "metadata": {"label": "job-1-1"}}).json()
+        client.get(f"/openai/v1/batches/{batch['id']}")
+
+        def journal(**asked: str) -> list[dict[str, Any]]:
+            entries: list[dict[str, Any]] = client.get("/_emulator/journal", params=asked).json()["entries"]
+            return entries
+
+        assert [entry["file_name"] for entry in journal(operation="files.*")] == ["job-1-1.jsonl"]
+        creates = journal(operation="batches.create")
+        assert [(entry["dialect"], entry["labels"]) for entry in creates] == [
+            ("anthropic", ["row-0"]),
+            ("openai", ["job-1-1"]),
+        ]
+        assert creates[1]["stored"] == batch["id"]
+        assert [entry["dialect"] for entry in journal(operation="batches.create", dialect="openai")] == ["openai"]
+        assert journal(operation="batches.cancel") == []
+
+
+def test_faults_and_limits_are_set_on_the_command_line(tmp_path: Path) -> None:
+    arguments = [sys.executable, "-m", "batchmark", "emulator", "--port", "0", "--home", str(tmp_path)]
+    arguments += ["--profile", "instant", "--answers", "synthetic", "--control"]
+    arguments += ["--fault", "anthropic answers row=0 -> fail 500", "--limit", "anthropic.max_batches_in_flight=1"]
+    arguments += ["--fault", "anthropic life nth=2 -> stuck"]
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        told = dict(process.stdout.readline().removeprefix("export ").strip().split("=", 1) for _ in range(6))
+        base_url = told["OPENAI_BASE_URL"].removesuffix("/openai/v1")
+        with httpx2.Client(base_url=base_url, headers=HEADERS, timeout=10) as client:
+            made = create(client)
+            assert finished(client, made["id"])["request_counts"]["errored"] == 1
+            create(client)
+            body = {"requests": [{"custom_id": "late", "params": {"model": "claude-haiku-4-5"}}]}
+            assert client.post(BATCHES, json=body).status_code == 429
+            assert client.post("/_emulator/faults", json={"rules": []}).json() == {"rules": []}
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
 
 
 def test_the_status_page_says_what_it_is(cloud: Emulator) -> None:

@@ -2,91 +2,142 @@
 
 from __future__ import annotations
 
-import json
-import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from batchmark.engine.points import POINTS
-from tests.crash.conftest import Site
+from batchmark.ledger.points import POINTS
+from tests.crash.conftest import Site, Zygote, at_once, opened_all, write_rows
 
-PROVIDERS = ["openai", "google", "anthropic"]
-ROWS = [{"custom_id": f"id-{number}", "prompt": f"Say {number}", "mine": number} for number in range(5)]
-
-
-def write_rows(folder: Path) -> None:
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
-
-
-def told(text: str) -> list[tuple[Any, ...]]:
-    """What a user reads from answers, without the ids that differ between runs."""
-    lines = [json.loads(line) for line in text.splitlines()]
-    return [(each["row"], each["custom_id"], each["mine"], each["outcome"], each["text"]) for each in lines]
+ROWS = 10
+# The second row of every shard fails at its first attempt, in a way that is worth asking again.
+AGAIN = "* answers row=1 label=*-1 -> fail 500"
+# So many uploads may be under way when a process is killed. What nobody knows of then is sent again: that costs nothing.
+AT_ONCE = 4
+# The points that `create` gets to, which asks each row once.
+ONCE = [point for point in POINTS if point != "retry-staged"]
 
 
-@pytest.mark.parametrize("site", PROVIDERS, indirect=True)
+Told = dict[str, list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def unharmed(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """What a run that nothing befalls comes to, by provider."""
+    with opened_all(tmp_path_factory.mktemp("unharmed"), zygote, [AGAIN]) as sites:
+        prepare(sites)
+        for site, ended in zip(sites, at_once(sites, words), strict=True):
+            assert ended.code == 0, ended.err
+            assert [row["row"] for row in site.rows()] == list(range(ROWS))
+            assert [row["attempt"] for row in site.rows()] == [1, 2, 1, 1, 1, 2, 1, 1, 1, 2]
+            site.check_bought_once()
+        return {site.provider: site.rows() for site in sites}
+
+
+@pytest.fixture
+def sites(zygote: Zygote, tmp_path: Path) -> Iterator[list[Site]]:
+    """The three providers, where rows are to be asked again."""
+    with opened_all(tmp_path, zygote, [AGAIN]) as found:
+        prepare(found)
+        yield found
+
+
+def prepare(sites: list[Site]) -> None:
+    for site in sites:
+        write_rows(site.folder, ROWS)
+        if site.provider == "google":
+            # it takes small shards inside the create call and others as files; here all as files
+            site.patches["batchmark.providers.google.limits:SPEC.limits.inline_max_bytes"] = 0
+
+
+def words(site: Site) -> list[str]:
+    return ["run", "rows.jsonl", "--on", site.provider, "-o", "answers.jsonl", "--shard-rows", "4", "--attempts", "3"]
+
+
+def resume(site: Site) -> list[str]:
+    return ["resume", *site.jobs()]
+
+
+def killed_at(sites: list[Site], point: str, argv: Callable[[Site], list[str]]) -> None:
+    for site, stopped in zip(sites, at_once(sites, argv, BATCHMARK_KILL_AT=point), strict=True):
+        assert stopped.signal == signal.SIGKILL, (site.provider, point, stopped)
+
+
+def check_resumed(sites: list[Site], unharmed: Told, *, uploaded_again: int = 0) -> None:
+    """Each run is resumed to the answers of one that nothing befell, and six batches were bought: three shards, and a retry of each."""
+    for site, back in zip(sites, at_once(sites, resume), strict=True):
+        assert back.code == 0, (site.provider, back.err)
+        assert site.rows() == unharmed[site.provider]
+        site.check_bought_once(uploaded_again=uploaded_again)
+        assert sorted(each.rows for each in site.made()) == [1, 1, 1, 2, 4, 4]
+        assert list((site.home / "engine").iterdir()) == [], "the engine's databases are left behind"
+        assert [each.name for each in site.folder.iterdir() if ".part" in each.name] == [], (
+            "a half output is left behind"
+        )
+
+
 @pytest.mark.parametrize("point", POINTS)
-def test_a_process_killed_anywhere_is_gone_on_from_without_a_second_batch(site: Site, point: str) -> None:
-    write_rows(site.folder)
-    site.killed_at(point, site.provider, "create", "rows.jsonl")
-    (job,) = site.jobs()
-    back = site.run(site.provider, "results", job, "--wait")
-    assert back.code == 0, back.err
-    assert len(site.batches()) == 1
-    unharmed = site.run(site.provider, "create", "rows.jsonl", "-o", "unharmed.jsonl")
-    assert unharmed.code == 0, unharmed.err
-    assert told(back.out) == told((site.folder / "unharmed.jsonl").read_text())
+def test_a_run_killed_anywhere_is_resumed_to_the_same_answers(sites: list[Site], point: str, unharmed: Told) -> None:
+    killed_at(sites, point, words)
+    check_resumed(sites, unharmed, uploaded_again=AT_ONCE)
 
 
-@pytest.mark.parametrize("site", PROVIDERS, indirect=True)
-def test_a_process_killed_again_and_again_still_makes_one_batch(site: Site) -> None:
-    write_rows(site.folder)
-    site.killed_at("uploaded", site.provider, "create", "rows.jsonl")
-    (job,) = site.jobs()
-    for point in ("intent-recorded", "created", "looked", "fetched", "merging", "merged"):
-        stopped = site.run(site.provider, "results", job, "--wait", BATCHMARK_KILL_AT=point)
-        assert stopped.signal is not None or stopped.code == 0, (point, stopped)
-    back = site.run(site.provider, "results", job, "--wait")
-    assert back.code == 0, back.err
-    assert len(site.batches()) == 1
-    assert [row[0] for row in told(back.out)] == list(range(5))
+def test_a_run_killed_again_and_again_makes_one_batch_of_each_shard_attempt(sites: list[Site], unharmed: Told) -> None:
+    points = ("uploaded", "intent-recorded", "created", "looked", "fetched", "answers-written", "retry-staged")
+    points += ("collection-recorded", "created", "fetch-recorded", "merging", "merged", "end-recorded")
+    for number, point in enumerate(points):
+        killed_at(sites, point, resume if number else words)
+    check_resumed(sites, unharmed, uploaded_again=len(points) * AT_ONCE)
 
 
-@pytest.mark.parametrize("site", ["anthropic"], indirect=True)
-def test_another_clients_batch_of_the_same_size_is_never_taken_cancelled_or_deleted(site: Site) -> None:
-    import anthropic
-
-    write_rows(site.folder)
-    variables = site.cloud.environment()
-    site.killed_at("intent-recorded", "anthropic", "create", "rows.jsonl")
-    params: Any = {"model": "claude-haiku-5-5", "max_tokens": 5, "messages": [{"role": "user", "content": "theirs"}]}
-    with anthropic.Anthropic(
-        base_url=variables["ANTHROPIC_BASE_URL"], api_key=variables["ANTHROPIC_API_KEY"]
-    ) as theirs:
-        other = theirs.messages.batches.create(requests=[{"custom_id": f"x-{n}", "params": params} for n in range(5)])
-        (job,) = site.jobs()
-        back = site.run("anthropic", "results", job, "--wait")
-        assert back.code == 0, back.err
-        assert [row[2] for row in told(back.out)] == list(range(5))
-        kept = theirs.messages.batches.retrieve(other.id)
-    assert kept.cancel_initiated_at is None
-    assert len(site.batches()) == 2
+def test_a_run_killed_at_the_second_or_third_shard_is_resumed_too(sites: list[Site], unharmed: Told) -> None:
+    points = ("intent-recorded:2", "submission-recorded:2", "fetched:2", "answers-written:2", "merging:3")
+    for number, point in enumerate(points):
+        killed_at(sites, point, resume if number else words)
+    for site in sites:
+        assert not (site.folder / "answers.jsonl").exists(), "some of the answers look like all of them"
+    check_resumed(sites, unharmed, uploaded_again=len(points) * AT_ONCE)
 
 
-@pytest.mark.parametrize("site", ["openai"], indirect=True)
-def test_a_second_process_on_the_same_job_is_refused_by_the_firsts_number(site: Site) -> None:
-    from batchmark.ledger.lock import held
+def test_without_the_engines_own_databases_nothing_is_lost(sites: list[Site], unharmed: Told) -> None:
+    for number, point in enumerate(("created", "fetch-recorded:2")):
+        killed_at(sites, point, resume if number else words)
+        for site in sites:
+            assert any((site.home / "engine").iterdir())
+            shutil.rmtree(site.home / "engine")
+    check_resumed(sites, unharmed, uploaded_again=2 * AT_ONCE)
 
-    write_rows(site.folder)
-    site.killed_at("created", "openai", "create", "rows.jsonl")
-    (job,) = site.jobs()
-    (path,) = site.home.glob(f"runs/*/{job}/lock")
-    with held(path, "job"):
-        second = site.run("openai", "results", job, "--wait")
-    assert second.code == 6
-    assert f"process {os.getpid()}" in second.err
-    back = site.run("openai", "results", job, "--wait")
-    assert back.code == 0, back.err
-    assert len(site.batches()) == 1
+
+def test_a_newer_version_of_the_code_goes_on_with_a_run(sites: list[Site], unharmed: Told) -> None:
+    killed_at(sites, "intent-recorded:2", words)
+    for site in sites:
+        site.patches |= {"batchmark:__version__": "99.0", "batchmark.engine.durable:_VERSION": "batchmark-99"}
+    killed_at(sites, "fetched", resume)
+    check_resumed(sites, unharmed, uploaded_again=2 * AT_ONCE)
+
+
+# `PROVIDER create` and `PROVIDER results`, which take the same way
+
+
+def wait_for_results(site: Site) -> list[str]:
+    return [site.provider, "results", *site.jobs(), "--wait", "-o", "answers.jsonl"]
+
+
+@pytest.mark.parametrize("point", ONCE)
+def test_a_create_killed_anywhere_is_gone_on_from_without_a_second_batch(
+    tmp_path: Path, zygote: Zygote, point: str
+) -> None:
+    with opened_all(tmp_path, zygote) as sites:
+        for site in sites:
+            write_rows(site.folder)
+        killed_at(sites, point, lambda site: [site.provider, "create", "rows.jsonl"])
+        for site, ended in zip(sites, at_once(sites, wait_for_results), strict=True):
+            assert ended.code == 0, ended.err
+            assert len(site.batches()) == 1, site.provider
+            site.check_bought_once(uploaded_again=1 if point == "uploaded" else 0)
+            kept = [(row["row"], row["custom_id"], row["mine"], row["outcome"], row["attempt"]) for row in site.rows()]
+            assert kept == [(number, f"id-{number}", number, "succeeded", 1) for number in range(5)]

@@ -1,4 +1,4 @@
 """The library's face and its use cases: what commands call, and what other programs may call.
 
-The durable entry points (`run`, `resume`) will join these names; until then programs use the modules below directly.
+`batchmark.run`, `resume` and `stream` are in `library`; the other modules hold the use cases that commands share.
 """

@@ -11,18 +11,19 @@ from itertools import islice
 
 import msgspec
 
-from batchmark import __version__
-from batchmark.api.jobs import job_facts, new_run, run_jobs, stage_jobs
+from batchmark.api.jobs import job_facts, run_jobs, warm_up
+from batchmark.api.staging import new_run, stage_jobs
 from batchmark.api.workspace import Workspace
 from batchmark.compare.measures import measure
 from batchmark.domain.request import ChatRequest, EmbeddingRequest, Text
 from batchmark.domain.target import Target
-from batchmark.engine.drive import answers_path
+from batchmark.engine.account import answers_path
 from batchmark.engine.events import Listener, Trouble
 from batchmark.errors import BatchmarkError
 from batchmark.ledger.records import JobRecord, RunRecord
 from batchmark.providers import registry
 from batchmark.report.content import AnswerCell, Report, SampleRow, build_report
+from batchmark.version import __version__
 from batchmark.workload.rows import Workload
 
 __all__ = ["Plan", "compare", "plan_comparison"]
@@ -80,7 +81,7 @@ async def compare(
     specs = {target.provider: registry.find(target.provider) for target in targets}
     for spec in specs.values():
         workspace.require_key(spec)
-        registry.load_client(spec)  # a job's time must not hold the import of an SDK
+    warm_up(list(specs.values()))  # a job's time must not hold the import of an SDK
     run = new_run(workspace, "compare", plan.workload)
     records = stage_jobs(workspace, run, plan.workload, targets, jobs=jobs, tell=tell)
 

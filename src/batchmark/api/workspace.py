@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import secrets
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -10,9 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchmark.engine.drive import Account
+from batchmark.engine.account import Account, StagedHere
+from batchmark.engine.meter import Meter
 from batchmark.engine.pace import Pace
 from batchmark.errors import BadInput, Configuration, LocalTrouble
+from batchmark.ledger.artifacts import make_folder, whole_file
 from batchmark.ledger.store import Ledger
 from batchmark.providers import registry
 from batchmark.providers.credentials import base_url_of, has_key, key_of
@@ -47,11 +51,14 @@ def home_folder(environment: Mapping[str, str]) -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmulatorSettings:
-    """How the embedded emulator behaves; the environment names are BATCHMARK_EMULATOR_PROFILE, _ANSWERS and _TIME_SCALE."""
+    """How the embedded emulator behaves; the environment names are BATCHMARK_EMULATOR_PROFILE, _ANSWERS, _TIME_SCALE, _FAULTS (a rule a
+    line) and _LIMITS (with commas between them)."""
 
     profile: str = "demo"
     answers: str = "auto"
     time_scale: float = 1.0
+    faults: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> EmulatorSettings:
@@ -65,7 +72,13 @@ class EmulatorSettings:
             profile=environment.get("BATCHMARK_EMULATOR_PROFILE", "demo"),
             answers=environment.get("BATCHMARK_EMULATOR_ANSWERS", "auto"),
             time_scale=time_scale,
+            faults=_parts(environment.get("BATCHMARK_EMULATOR_FAULTS", ""), "\n"),
+            limits=_parts(environment.get("BATCHMARK_EMULATOR_LIMITS", ""), ","),
         )
+
+
+def _parts(text: str, separator: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(separator) if part.strip())
 
 
 # The waits that a user may set, in seconds: for slow lines, and for tests.
@@ -74,6 +87,7 @@ _PACE_VARIABLES = {
     "grace_s": "BATCHMARK_GRACE_S",
     "create_timeout_s": "BATCHMARK_CREATE_TIMEOUT_S",
     "patience_s": "BATCHMARK_PATIENCE_S",
+    "probe_s": "BATCHMARK_PROBE_S",
 }
 
 
@@ -91,7 +105,8 @@ class Workspace:
     """An open workspace; use it as a context manager.
 
     With `emulate`, an embedded emulator runs on loopback while the workspace is open, every provider is pointed at it with made-up
-    keys, and real keys are not read. Its world lives under the home folder, so the next command finds the same jobs.
+    keys, and real keys are not read. Its world lives under the home folder, so the next command finds the same jobs. Without
+    `heed_environment`, BATCHMARK_EMULATE does not count: a run is gone on with in the world where it began.
     """
 
     def __init__(
@@ -101,14 +116,18 @@ class Workspace:
         environment: Mapping[str, str] | None = None,
         emulator: EmulatorSettings | None = None,
         pace: Pace | None = None,
+        heed_environment: bool = True,
     ) -> None:
         self.environment = dict(read_environment() if environment is None else environment)
-        self.emulate = emulate or self.environment.get("BATCHMARK_EMULATE", "") not in ("", "0", "false", "no")
+        wanted = self.environment.get("BATCHMARK_EMULATE", "") not in ("", "0", "false", "no")
+        self.emulate = emulate or (wanted and heed_environment)
         self.home = home_folder(self.environment)
         self._settings = emulator or EmulatorSettings.read(self.environment)
         self._emulator: Emulator | None = None
         self._ledger: Ledger | None = None
         self._pace = pace
+        self.meter = Meter()
+        self.staged_here: StagedHere = {}
 
     def __enter__(self) -> Workspace:
         if self.emulate:
@@ -121,6 +140,16 @@ class Workspace:
             self._emulator.stop()
         if self._ledger is not None:
             self._ledger.close()
+        if timings := self.environment.get("BATCHMARK_TIMINGS"):
+            self._write_timings(Path(timings))
+
+    def _write_timings(self, path: Path) -> None:
+        """For the benchmark: where the time went, and the most memory that this process had."""
+        import json
+        import resource
+
+        peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        path.write_text(json.dumps({"stages": self.meter.document, "peak_rss_bytes": peak_bytes}))
 
     def _start_emulator(self) -> Emulator:
         from batchmark.emulator import Emulator, EmulatorError, EmulatorOptions
@@ -133,6 +162,8 @@ class Workspace:
                     profile=settings.profile,
                     answers=settings.answers,
                     time_scale=settings.time_scale,
+                    faults=settings.faults,
+                    limits=settings.limits,
                 )
             )
             emulator.start()
@@ -197,10 +228,31 @@ class Workspace:
         provider = registry.connect(spec, key=key, base_url=base_url)
         try:
             yield Account(
-                provider=provider, wire=registry.wire_of(spec), ledger=self.ledger, home=self.home, pace=self.pace
+                provider=provider,
+                wire=registry.wire_of(spec),
+                ledger=self.ledger,
+                home=self.home,
+                pace=self.pace,
+                identity=self._identity(key, base_url),
+                meter=self.meter,
+                staged_here=self.staged_here,
             )
         finally:
             await provider.close()
+
+    def _identity(self, key: str, base_url: str) -> str:
+        """What tells this account from others of the provider. Keys are long and random, and the salt never leaves this home, so nothing
+        can be learnt of a key from it. In the emulated world there is one account, at whatever port."""
+        if self.emulate:
+            return "emulated"
+        return hashlib.blake2b(f"{base_url}\n{key}".encode(), key=self._salt(), digest_size=12).hexdigest()
+
+    def _salt(self) -> bytes:
+        path = make_folder(self.home) / "salt"
+        if not path.exists():
+            with whole_file(path) as file:
+                file.write(secrets.token_bytes(32))
+        return path.read_bytes()
 
 
 def _without_keys(environment: Mapping[str, str]) -> dict[str, str]:

@@ -7,16 +7,16 @@ import shutil
 import sys
 from pathlib import Path
 
-from batchmark.api import jobs as use
+from batchmark.api import batches as use
 from batchmark.api.jobs import JobReport
 from batchmark.api.workspace import Workspace
-from batchmark.cli.output import Output, ago
+from batchmark.cli.moments import ago, seconds
+from batchmark.cli.output import Output
 from batchmark.cli.progress import Watch
 from batchmark.cli.shapes import (
     job_document,
     listed_document,
     outcome_words,
-    seconds,
     snapshot_document,
 )
 from batchmark.domain.lifecycle import Counts, Snapshot

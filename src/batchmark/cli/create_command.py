@@ -6,15 +6,17 @@ import asyncio
 import shutil
 from pathlib import Path
 
-from batchmark.api.jobs import JobReport, choose_model, new_run, report_job, run_jobs, stage_jobs, submit_jobs
+from batchmark.api.jobs import JobReport, report_job, run_jobs, submit_jobs, warm_up
+from batchmark.api.staging import choose_model, new_run, stage_jobs
 from batchmark.api.workspace import Workspace
+from batchmark.cli.moments import seconds
 from batchmark.cli.output import Output
 from batchmark.cli.progress import Watch
-from batchmark.cli.shapes import job_document, outcome_words, seconds
+from batchmark.cli.shapes import job_document, outcome_words
 from batchmark.domain.target import Target
 from batchmark.errors import BadInput, BatchmarkError, Interrupted, Refused
 from batchmark.ledger.artifacts import ensure_writable, whole_file
-from batchmark.providers.registry import find, load_client
+from batchmark.providers.registry import find
 from batchmark.report.words import money
 from batchmark.workload.rows import Workload, sample_path
 
@@ -47,7 +49,7 @@ def create(
     with Workspace(emulate=emulate) as workspace:
         out = Output(json=json, quiet=quiet, emulated=workspace.emulate)
         workspace.require_key(spec)
-        load_client(spec)  # a job's time must not hold the import of an SDK
+        warm_up([spec])  # a job's time must not hold the import of an SDK
         target = Target(name, choose_model(spec, workload, model))
         if workspace.answered_by:
             out.note(f"emulated: no provider is asked, answers come from {workspace.answered_by}")

@@ -13,7 +13,7 @@ __all__ = ["estimate"]
 
 
 def estimate(
-    input: Annotated[Path, typer.Argument(help="A JSONL file of rows.", show_default=False)],
+    input: Annotated[Path, typer.Argument(help="A file of rows: JSONL, CSV, or Parquet.", show_default=False)],
     on: Annotated[
         list[str] | None,
         typer.Option(
@@ -23,10 +23,41 @@ def estimate(
             show_default=False,
         ),
     ] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEMPLATE", help="The prompt, with columns of the file in braces: '{question}'.", show_default=False
+        ),
+    ] = None,
+    system: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="The system message of rows that have none.", show_default=False)
+    ] = None,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="The longest answer of rows that set no limit.", show_default=False),
+    ] = None,
+    shard_rows: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="At most so many rows a batch. Default: the provider's limit.",
+            show_default=False,
+        ),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
     """Say what a workload would take on each target: batches, bytes, tokens, cost. Sends nothing and needs no key."""
     from batchmark.cli import estimating
 
-    return estimating.estimate(input, on or [], json=json, quiet=quiet)
+    return estimating.estimate(
+        input,
+        on or [],
+        prompt=prompt,
+        system=system,
+        max_tokens=max_tokens,
+        shard_rows=shard_rows,
+        json=json,
+        quiet=quiet,
+    )

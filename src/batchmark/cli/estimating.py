@@ -6,31 +6,38 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from batchmark.api.staging import limits_of
 from batchmark.cli.output import Output
 from batchmark.domain.target import Target, parse_target
-from batchmark.domain.tokens import SPREAD
-from batchmark.engine.estimate import Estimate
+from batchmark.engine.estimate import METHOD, Estimate
 from batchmark.engine.estimate import estimate as estimate_one
 from batchmark.errors import RowError
 from batchmark.prices.lookup import Price, resolve
 from batchmark.providers import registry
 from batchmark.report.words import money
 from batchmark.workload.rows import Workload
+from batchmark.workload.template import Template
 
 __all__ = ["estimate"]
 
-METHOD = (
-    f"tokens by length of text, right within about {SPREAD:.0%} for prose; "
-    "cost: from the input alone to the input at its high end with every answer at its max_tokens"
-)
 
-
-def estimate(path: Path, on: Sequence[str], *, json: bool, quiet: bool) -> int:
+def estimate(
+    path: Path,
+    on: Sequence[str],
+    *,
+    prompt: str | None,
+    system: str | None,
+    max_tokens: int | None,
+    shard_rows: int | None,
+    json: bool,
+    quiet: bool,
+) -> int:
     """Estimate every target; a target that cannot take a row is said so, and the code is 2 where none can."""
     out = Output(json=json, quiet=quiet)
     models = registry.default_models(*(text.partition(":")[0] for text in on))
     targets = [parse_target(text, models) for text in on or registry.BUILT_IN]
-    workload = Workload(path)
+    given = prompt is not None or system is not None or max_tokens is not None
+    workload = Workload(path, template=Template(prompt, system, max_tokens) if given else None)
     found: list[tuple[Target, Price | None, Estimate | RowError]] = []
     for target in dict.fromkeys(targets):
         spec = registry.find(target.provider)
@@ -39,7 +46,7 @@ def estimate(path: Path, on: Sequence[str], *, json: bool, quiet: bool) -> int:
             one: Estimate | RowError = estimate_one(
                 workload.rows(),
                 registry.wire_of(spec),
-                spec.limits,
+                limits_of(spec, shard_rows),
                 source=workload.name,
                 model=target.model,
                 price=price,

@@ -8,10 +8,10 @@ import os
 import platform
 from pathlib import Path
 
-from batchmark import __version__
 from batchmark.api.doctor import ProviderHealth, examine_all
 from batchmark.api.workspace import Workspace
 from batchmark.cli.output import Output
+from batchmark.version import __version__
 
 __all__ = ["doctor"]
 

@@ -16,11 +16,18 @@ from typing import Annotated, Any
 
 import typer
 
-from batchmark import __version__
-from batchmark.cli import compare_command, doctor_command, emulator_command, estimate_command, provider_commands
+from batchmark.cli import (
+    compare_command,
+    doctor_command,
+    emulator_command,
+    estimate_command,
+    provider_commands,
+    run_commands,
+)
 from batchmark.cli.output import print_error
 from batchmark.errors import BadInput, BatchmarkError, Interrupted, LocalTrouble
 from batchmark.providers.registry import BUILT_IN, find
+from batchmark.version import __version__
 
 __all__ = ["app", "main"]
 
@@ -65,12 +72,34 @@ for _spec in BUILT_IN.values():
         help=f"Batches of {_spec.title}.",
         rich_help_panel=None,
     )
+app.command("run")(run_commands.run)
 app.command("compare")(compare_command.compare)
 app.command("estimate")(estimate_command.estimate)
+app.command("runs")(run_commands.runs)
+app.command("show")(run_commands.show)
+app.command("watch")(run_commands.watch)
+app.command("resume")(run_commands.resume)
+app.command("cancel")(run_commands.cancel)
+app.command("export")(run_commands.export)
+app.command("clean")(run_commands.clean)
 app.command("doctor")(doctor_command.doctor)
 app.add_typer(emulator_command.app, name="emulator")
 
-_COMMANDS = ("compare", "doctor", "emulator", "estimate", *BUILT_IN)
+_COMMANDS = (
+    "cancel",
+    "clean",
+    "compare",
+    "doctor",
+    "emulator",
+    "estimate",
+    "export",
+    "resume",
+    "run",
+    "runs",
+    "show",
+    "watch",
+    *BUILT_IN,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

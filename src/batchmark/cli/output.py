@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from batchmark.errors import BatchmarkError, Interrupted
@@ -13,7 +12,7 @@ from batchmark.errors import BatchmarkError, Interrupted
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Output", "ago", "print_error"]
+__all__ = ["Output", "print_error"]
 
 
 def _width() -> int | None:
@@ -71,6 +70,13 @@ class Output:
         # rich fills every line to the table's width, which only wraps when it is pasted or piped
         self.line("\n".join(line.rstrip() for line in captured.get().rstrip().splitlines()) + "\n")
 
+    def facts(self, title: str, pairs: Sequence[tuple[str, str]]) -> None:
+        """Named facts about one thing, a line each."""
+        room = max(len(name) for name, _ in pairs) + 2
+        self.line(_bold(title))
+        for name, value in pairs:
+            self.line(f"  {name:<{room}}{value}".rstrip())
+
     def _listing(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         room = max(len(name) for name in columns) + 2
         self.line(title)
@@ -94,16 +100,14 @@ def _console() -> Console:
     return Console(file=sys.stdout, width=_width(), no_color="NO_COLOR" in os.environ, highlight=False)
 
 
+def _bold(text: str) -> str:
+    """Bold on a terminal, plain elsewhere."""
+    return f"\x1b[1m{text}\x1b[0m" if sys.stdout.isatty() and "NO_COLOR" not in os.environ else text
+
+
 def print_error(error: BatchmarkError) -> None:
     """One clear sentence, and the remedy last."""
     kind = "interrupted" if isinstance(error, Interrupted) else "error"
     sys.stderr.write(f"{kind}: {error.message}\n")
     for hint in (error.hint or "").splitlines():
         sys.stderr.write(f"hint: {hint}\n")
-
-
-def ago(moment: datetime | None, now: datetime | None = None) -> str:
-    """A time as people read it: local date and time to the second, UTC named."""
-    if moment is None:
-        return "-"
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -6,21 +6,62 @@ import os
 import sys
 import time
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, assert_never
 
 from batchmark.domain.lifecycle import State
 from batchmark.domain.totals import Totals
-from batchmark.engine.events import BatchSeen, Event, JobEnded, JobStaged, Submitted, Trouble, Uploading
+from batchmark.engine.events import (
+    BatchSeen,
+    Event,
+    JobEnded,
+    JobStaged,
+    ShardClosed,
+    Staging,
+    Submitted,
+    Trouble,
+    Uploading,
+)
 from batchmark.ledger.records import BatchRecord, JobRecord
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from batchmark.api.jobs import JobReport
+
 __all__ = ["Watch"]
 
 _COUNTS_EVERY_S = 15.0
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is known of one job's progress."""
+
+    rows: int
+    shards: int = 1
+    closed_rows: int = 0
+    closed: int = 0
+    batches: dict[int, BatchRecord] = field(default_factory=dict)
+    asked_again: int = 0
+    why: dict[str, int] = field(default_factory=dict)
+    told_at: float = -1e9
+
+    @property
+    def done(self) -> int:
+        """Rows that have ended, where that is known: collected ones, and those that the provider counts."""
+        return self.closed_rows + sum(_counted(batch) for batch in self.batches.values())
+
+    @property
+    def words(self) -> str:
+        """The states of all batches, for jobs of more than one."""
+        states: dict[str, int] = {}
+        for batch in self.batches.values():
+            states[batch.state] = states.get(batch.state, 0) + 1
+        parts = [f"{count} {states_name}" for states_name, count in sorted(states.items())]
+        return f"{self.done:,} of {self.rows:,} rows, {', '.join([*parts, f'{self.closed} of {self.shards} batches collected'])}"
 
 
 class Watch:
@@ -31,9 +72,9 @@ class Watch:
         self._live = sys.stderr.isatty() and "CI" not in os.environ if live is None else live
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
-        self._names: dict[str, str] = {}
         self._last: dict[str, tuple[str, float]] = {}
         self._submitted: dict[str, str] = {}
+        self._jobs: dict[str, _Seen] = {}
 
     def __enter__(self) -> Watch:
         if self._live and not self._quiet:
@@ -58,27 +99,90 @@ class Watch:
 
     def __call__(self, event: Event) -> None:
         match event:
+            case Staging():
+                self._staging(event.rows)
             case JobStaged():
-                shards = f" in {event.shards} batches" if event.shards > 1 else ""
+                self._jobs[event.job.id] = _Seen(event.job.rows, shards=event.shards)
+                shards = f" in {event.shards:,} batches" if event.shards > 1 else ""
                 self._show(event.job, f"{event.job.rows:,} requests ready{shards}", 0)
             case Uploading():
                 self._submitted[event.job.id] = event.job.provider
-                self._show(event.job, "uploading", None)
+                if self._of(event.job).shards == 1:
+                    self._show(event.job, "uploading", None)
             case Submitted():
-                self._show(event.job, f"submitted as {event.batch_id}", None)
+                if self._of(event.job).shards == 1:
+                    self._show(event.job, f"submitted as {event.batch_id}", None)
             case BatchSeen():
-                words, done = _seen(event.batch, event.job.rows)
-                self._show(event.job, words, done)
+                seen = self._of(event.job)
+                seen.batches[event.batch.shard_id] = event.batch
+                if seen.shards == 1:
+                    words, done = _seen(event.batch, event.job.rows)
+                    self._show(event.job, words, done)
+                else:
+                    self._show(event.job, seen.words, seen.done)
+            case ShardClosed():
+                self._closed(event)
             case JobEnded():
+                self._last.pop(event.job.id, None)
+                self._tell_asked_again(event.job, self._of(event.job), last=True)
                 self._show(event.job, _ended(event.job, event.totals), event.job.rows)
             case Trouble():
                 self._say(f"{self._name(event.job)}: {event.message}" if event.job else event.message)
             case _:
                 assert_never(event)
 
+    def follow(self, report: JobReport) -> None:
+        """Know how far a job is that is gone on with."""
+        closed = [shard for shard in report.shards if shard.answers is not None]
+        again = sum(shard.rows for shard in report.shards if shard.attempt > 1)
+        self._jobs[report.job.id] = _Seen(
+            report.job.rows,
+            shards=len(report.shards),
+            closed=len(closed),
+            closed_rows=sum(shard.rows for shard in closed) - again,
+            batches={batch.shard_id: batch for batch in report.batches if not State(batch.state).terminal},
+        )
+
     def submitted_jobs(self) -> list[tuple[str, str]]:
         """Job id and provider of every job of which something is, or may be, at the provider."""
         return list(self._submitted.items())
+
+    def _of(self, job: JobRecord) -> _Seen:
+        return self._jobs.setdefault(job.id, _Seen(job.rows))
+
+    def _closed(self, event: ShardClosed) -> None:
+        seen = self._of(event.job)
+        seen.batches.pop(event.shard.id, None)
+        seen.closed += 1
+        seen.closed_rows += event.shard.rows
+        if event.following is not None:
+            seen.shards += 1
+            seen.closed_rows -= event.following.rows
+            seen.asked_again += event.following.rows
+            for code, group in event.totals.errors.items():
+                if group.retryable:
+                    seen.why[code] = seen.why.get(code, 0) + group.count
+            self._tell_asked_again(event.job, seen)
+        if seen.shards > 1:
+            self._show(event.job, seen.words, seen.done)
+
+    def _tell_asked_again(self, job: JobRecord, seen: _Seen, *, last: bool = False) -> None:
+        """How many rows are asked again so far, now and then: batches may be many."""
+        now = time.monotonic()
+        if not seen.asked_again or not (last or now - seen.told_at >= _COUNTS_EVERY_S):
+            return
+        seen.told_at = now
+        kinds = ", ".join(f"{count:,} x {code}" for code, count in seen.why.items()) or "their batch was stopped"
+        self._say(f"{self._name(job)}: {seen.asked_again:,} rows are asked again: {kinds}")
+        seen.asked_again, seen.why = 0, {}
+
+    def _staging(self, rows: int) -> None:
+        told, at = self._last.get("", ("", 0.0))
+        if self._quiet or time.monotonic() - at < _COUNTS_EVERY_S / 3:
+            return
+        self._last[""] = (told, time.monotonic())
+        if at:
+            self._say(f"{rows:,} rows read")
 
     def _name(self, job: JobRecord) -> str:
         return f"{job.provider}:{job.model} {job.id}"
@@ -89,7 +193,8 @@ class Watch:
         if self._progress is None:
             # a change of state is told at once, counts now and then: a log must not grow by a line a second
             told, at = self._last.get(job.id, ("", 0.0))
-            same_state = told.partition(",")[0] == words.partition(",")[0]
+            several = self._of(job).shards > 1 and words[:1].isdigit() and told[:1].isdigit()
+            same_state = several or told.partition(",")[0] == words.partition(",")[0]
             if told != words and not (same_state and time.monotonic() - at < _COUNTS_EVERY_S):
                 self._last[job.id] = (words, time.monotonic())
                 self._say(f"{self._name(job)}: {words}")
@@ -111,6 +216,13 @@ class Watch:
             with suppress(OSError):
                 sys.stderr.write(f"{datetime.now().astimezone():%H:%M:%S} {text}\n")
                 sys.stderr.flush()
+
+
+def _counted(batch: BatchRecord) -> int:
+    """Requests of a batch that the provider counts as done; none where it counts at the end only."""
+    if State(batch.state).terminal or batch.succeeded is None:
+        return 0
+    return batch.succeeded + (batch.failed or 0)
 
 
 def _seen(batch: BatchRecord, rows: int) -> tuple[str, int | None]:

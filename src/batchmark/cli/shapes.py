@@ -7,24 +7,20 @@ from typing import Any
 
 import msgspec
 
-from batchmark.api.jobs import JobReport, Listed
+from batchmark.api.batches import Listed
+from batchmark.api.jobs import JobReport
+from batchmark.cli.moments import time_text
 from batchmark.domain.lifecycle import Snapshot
 from batchmark.domain.totals import Totals
 from batchmark.ledger.records import BatchRecord
-from batchmark.report.words import duration
 
 __all__ = [
     "batch_document",
     "job_document",
     "listed_document",
     "outcome_words",
-    "seconds",
     "snapshot_document",
 ]
-
-
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat().replace("+00:00", "Z")
 
 
 def job_document(report: JobReport) -> dict[str, Any]:
@@ -38,8 +34,8 @@ def job_document(report: JobReport) -> dict[str, Any]:
         "round": job.round,
         "rows": job.rows,
         "emulated": job.emulated,
-        "created_at": _time(job.created_at),
-        "ended_at": _time(job.ended_at),
+        "created_at": time_text(job.created_at),
+        "ended_at": time_text(job.ended_at),
         "problem": job.problem,
         "unsent_batches": report.unsent,
         "batches_in_doubt": report.in_doubt,
@@ -55,11 +51,11 @@ def batch_document(batch: BatchRecord) -> dict[str, Any]:
         "id": batch.id,
         "state": batch.state,
         "raw_status": batch.raw_status,
-        "created_at": _time(batch.created_at),
-        "started_at": _time(batch.started_at),
-        "finalizing_at": _time(batch.finalizing_at),
-        "ended_at": _time(batch.ended_at),
-        "expires_at": _time(batch.expires_at),
+        "created_at": time_text(batch.created_at),
+        "started_at": time_text(batch.started_at),
+        "finalizing_at": time_text(batch.finalizing_at),
+        "ended_at": time_text(batch.ended_at),
+        "expires_at": time_text(batch.expires_at),
         "turnaround_s": _between(batch.created_at, batch.ended_at),
         "counts": {
             "total": batch.total,
@@ -80,11 +76,11 @@ def snapshot_document(snapshot: Snapshot) -> dict[str, Any]:
         "raw_status": snapshot.raw_status,
         "model": snapshot.model,
         "label": snapshot.label,
-        "created_at": _time(snapshot.created_at),
-        "started_at": _time(snapshot.started_at),
-        "finalizing_at": _time(snapshot.finalizing_at),
-        "ended_at": _time(snapshot.ended_at),
-        "expires_at": _time(snapshot.expires_at),
+        "created_at": time_text(snapshot.created_at),
+        "started_at": time_text(snapshot.started_at),
+        "finalizing_at": time_text(snapshot.finalizing_at),
+        "ended_at": time_text(snapshot.ended_at),
+        "expires_at": time_text(snapshot.expires_at),
         "turnaround_s": _between(snapshot.created_at, snapshot.ended_at),
         "counts": {
             "total": counts.total,
@@ -103,14 +99,6 @@ def listed_document(listed: Listed) -> dict[str, Any]:
 
 def _between(start: datetime | None, end: datetime | None) -> float | None:
     return None if start is None or end is None else round((end - start).total_seconds(), 6)
-
-
-def seconds(start: datetime | None, end: datetime | None) -> str:
-    """A duration in words, or a dash. Providers may give whole seconds only, so less than one is said as that."""
-    if start is None or end is None:
-        return "-"
-    total_s = (end - start).total_seconds()
-    return "< 1 s" if total_s < 1 else duration(total_s)
 
 
 def outcome_words(totals: Totals) -> str:

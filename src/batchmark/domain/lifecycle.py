@@ -73,7 +73,8 @@ class Snapshot:
     """What one poll saw of a batch. Times are aware UTC on the provider's clock; None where it does not say.
 
     `started_at`: the provider says work has begun. `ended_at`: no request will change any more. `label` is our mark where the API
-    has a place for one. `files` are ids or URLs of results, `problems` the provider's own words on why the batch failed.
+    has a place for one. `files` are ids or URLs of results, `problems` the provider's own words on why the batch failed. `queue_full`: it
+    failed because the account's queue had no room for it; nothing ran, and the same file may be sent again later.
     """
 
     ref: BatchRef
@@ -92,6 +93,7 @@ class Snapshot:
     input_file: FileRef | None = None
     files: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    queue_full: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +113,7 @@ class RawFile:
 
     path: Path
     kind: Literal["lines", "operation"] = "lines"
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,13 +40,13 @@ class Unsupported(ValueError):
     """A provider cannot honour part of a request; the message says which part. Turned into a RowError where the row is known."""
 
 
-class Text(msgspec.Struct, frozen=True, tag="text"):
+class Text(msgspec.Struct, frozen=True, gc=False, tag="text"):
     """Plain text as one part of a message."""
 
     text: str
 
 
-class Image(msgspec.Struct, frozen=True, tag="image"):
+class Image(msgspec.Struct, frozen=True, gc=False, tag="image"):
     """An image, by URL or as base64 data with its media type."""
 
     url: str | None = None
@@ -55,7 +55,7 @@ class Image(msgspec.Struct, frozen=True, tag="image"):
     detail: str | None = None
 
 
-class Document(msgspec.Struct, frozen=True, tag="document"):
+class Document(msgspec.Struct, frozen=True, gc=False, tag="document"):
     """A file such as a PDF: by URL, by the provider's file id, or as base64 data with its media type."""
 
     url: str | None = None
@@ -65,7 +65,7 @@ class Document(msgspec.Struct, frozen=True, tag="document"):
     name: str | None = None
 
 
-class ToolCall(msgspec.Struct, frozen=True, tag="tool_call"):
+class ToolCall(msgspec.Struct, frozen=True, gc=False, tag="tool_call"):
     """The model's earlier wish to call a tool, as part of an assistant message. `arguments` is JSON text."""
 
     id: str
@@ -73,7 +73,7 @@ class ToolCall(msgspec.Struct, frozen=True, tag="tool_call"):
     arguments: str
 
 
-class ToolResult(msgspec.Struct, frozen=True, tag="tool_result"):
+class ToolResult(msgspec.Struct, frozen=True, gc=False, tag="tool_result"):
     """What a tool gave back, as part of a tool message."""
 
     call_id: str
@@ -83,14 +83,14 @@ class ToolResult(msgspec.Struct, frozen=True, tag="tool_result"):
 Part: TypeAlias = Text | Image | Document | ToolCall | ToolResult
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """One turn of a conversation. Plain text stays a `str`, the common and quick case."""
 
     role: Role
     content: str | tuple[Part, ...]
 
 
-class Tool(msgspec.Struct, frozen=True):
+class Tool(msgspec.Struct, frozen=True, gc=False):
     """A function that the model may ask for; `parameters` is its JSON schema."""
 
     name: str
@@ -98,7 +98,7 @@ class Tool(msgspec.Struct, frozen=True):
     parameters: JsonObject | None = None
 
 
-class Settings(msgspec.Struct, frozen=True):
+class Settings(msgspec.Struct, frozen=True, gc=False):
     """How to answer. None means the provider's default; token counts are in tokens."""
 
     max_tokens: int | None = None
@@ -110,7 +110,7 @@ class Settings(msgspec.Struct, frozen=True):
     reasoning_effort: str | None = None
 
 
-class Verbatim(msgspec.Struct, frozen=True):
+class Verbatim(msgspec.Struct, frozen=True, gc=False):
     """The body as the user wrote it in OpenAI's shape for `endpoint` (such as `/v1/chat/completions`), and its model."""
 
     endpoint: str
@@ -118,7 +118,7 @@ class Verbatim(msgspec.Struct, frozen=True):
     model: str | None
 
 
-class ChatRequest(msgspec.Struct, frozen=True):
+class ChatRequest(msgspec.Struct, frozen=True, gc=False):
     """A conversation to be answered.
 
     `schema` asks for an answer that fits a JSON schema (structured output), `schema_strict` for strictly so where the provider has the
@@ -138,7 +138,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     verbatim: Verbatim | None = None
 
 
-class EmbeddingRequest(msgspec.Struct, frozen=True):
+class EmbeddingRequest(msgspec.Struct, frozen=True, gc=False):
     """Texts to be turned into vectors."""
 
     texts: tuple[str, ...]
@@ -147,7 +147,7 @@ class EmbeddingRequest(msgspec.Struct, frozen=True):
     verbatim: Verbatim | None = None
 
 
-class OtherRequest(msgspec.Struct, frozen=True):
+class OtherRequest(msgspec.Struct, frozen=True, gc=False):
     """A body for an endpoint that has no common shape (moderations, images, …): only its own provider takes it."""
 
     verbatim: Verbatim
@@ -156,7 +156,7 @@ class OtherRequest(msgspec.Struct, frozen=True):
 Request: TypeAlias = ChatRequest | EmbeddingRequest | OtherRequest
 
 
-class Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """One line of the user's file: its number from 0, its line from 1, the user's key and columns, and the request.
 
     `custom_id` and `columns` are carried through untouched to the answer; `columns` is raw JSON of an object, or None.

@@ -22,7 +22,7 @@ class Outcome(StrEnum):
     MISSING = "missing"
 
 
-class Failure(msgspec.Struct, frozen=True):
+class Failure(msgspec.Struct, frozen=True, gc=False):
     """Why a request has no usable answer, in the provider's words; `retryable` where asking again may help."""
 
     code: str
@@ -30,7 +30,7 @@ class Failure(msgspec.Struct, frozen=True):
     retryable: bool
 
 
-class Result(msgspec.Struct, frozen=True):
+class Result(msgspec.Struct, frozen=True, gc=False):
     """The answer to one request, or the lack of one, as decoded from one line of a raw result file.
 
     `wire_id` is ours as the provider gave it back. `refused` content is an errored outcome, not an empty answer. `embedding` is the

@@ -10,6 +10,9 @@ from batchmark.domain.usage import NO_USAGE, Usage
 __all__ = ["ErrorGroup", "Totals"]
 
 
+_ROWS = ("submitted", "succeeded", "errored", "expired", "cancelled", "missing")
+
+
 class ErrorGroup(msgspec.Struct):
     """Rows that failed with one code: how many, the words of the first, and whether asking again may help."""
 
@@ -55,22 +58,23 @@ class Totals(msgspec.Struct):
             else:
                 group.count += 1
 
+    def take_out(self, other: Totals) -> None:
+        """Take rows out again that are counted elsewhere, by a later attempt. What they used and cost stays: it is paid."""
+        for name in _ROWS:
+            setattr(self, name, getattr(self, name) - getattr(other, name))
+        for code, group in other.errors.items():
+            mine = self.errors.get(code)
+            if mine is not None:
+                mine.count -= group.count
+                if mine.count <= 0:
+                    del self.errors[code]
+
     def add(self, other: Totals) -> None:
         """Add another job's totals. A cost is known only where every part's is; a part without rows says nothing about it."""
         if other.submitted == 0:
             return
         first = self.submitted == 0
-        for name in (
-            "submitted",
-            "succeeded",
-            "errored",
-            "expired",
-            "cancelled",
-            "missing",
-            "duplicates",
-            "unknown",
-            "unreadable",
-        ):
+        for name in (*_ROWS, "duplicates", "unknown", "unreadable"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.usage += other.usage
         known = other.cost_usd is not None and (first or self.cost_usd is not None)

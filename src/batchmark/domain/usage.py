@@ -7,7 +7,7 @@ import msgspec
 __all__ = ["NO_USAGE", "Usage"]
 
 
-class Usage(msgspec.Struct, frozen=True):
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one answer, or of many summed.
 
     `cached_tokens` and `cache_write_tokens` are part of `input_tokens`; `reasoning_tokens` is part of `output_tokens`.

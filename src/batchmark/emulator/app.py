@@ -173,6 +173,7 @@ class App:
             subject=call.subject,
             request_bytes=call.size,
             batch_seq=call.stored,
+            file_name=call.file_name,
             faults=() if deeds is None else deeds.texts,
         )
         return answer

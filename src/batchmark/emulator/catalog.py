@@ -142,8 +142,13 @@ GEMINI: tuple[Model, ...] = (
 )
 
 
+# Looked up for every row: by the first model of each table, then by name.
+_NAMED: dict[str, dict[str, Model]] = {
+    table[0].name: {name: model for model in reversed(table) for name in (model.dated, model.name)}
+    for table in (OPENAI, ANTHROPIC, GEMINI)
+}
+
+
 def find(models: tuple[Model, ...], name: object) -> Model | None:
     """The model called `name`, by its short or its dated name."""
-    if not isinstance(name, str):
-        return None
-    return next((model for model in models if name in (model.name, model.dated)), None)
+    return _NAMED[models[0].name].get(name) if isinstance(name, str) else None

@@ -30,7 +30,10 @@ class Control:
         now = self._world.now()
         if call.method == "GET" and call.path == "/_emulator/journal":
             entries = self._world.journal(
-                after=_whole(call.query.get("after"), 0), limit=_whole(call.query.get("limit"), 10_000)
+                after=_whole(call.query.get("after"), 0),
+                limit=_whole(call.query.get("limit"), 10_000),
+                dialect=call.query.get("dialect"),
+                operation=call.query.get("operation"),
             )
             return json_answer({"entries": entries})
         if call.method == "GET" and call.path == "/_emulator/status":

@@ -105,7 +105,7 @@ class FaultDesk:
                 continue
             if rule.choosy:
                 subject = dialect.subject(call) if subject is None else subject
-                if not rule.fits(*subject):
+                if not rule.fits(dialect.name, *subject):
                     continue
             if rule.counted and not rule.strikes(self._world.count_fault(names[place])):
                 continue
@@ -121,7 +121,7 @@ class FaultDesk:
         with self._lock:
             rules, counters = self.rules, self._names
         for place, rule in enumerate(rules):
-            if rule.scope == "call" or not rule.concerns(dialect, rule.scope) or not rule.fits(model, names):
+            if rule.scope == "call" or not rule.concerns(dialect, rule.scope) or not rule.fits(dialect, model, names):
                 continue
             if rule.counted and not rule.strikes(self._world.count_fault(counters[place])):
                 continue

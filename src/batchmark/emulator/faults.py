@@ -15,6 +15,7 @@ names it (wildcards allowed), or `answers` for the lines of results, or `life` f
     p=0.2 seed=7               each with this probability, the same ones for the same seed
     model=GLOB                 the model asked for
     batch=GLOB                 the batch's id or label (metadata, display name, first custom_id), or its beginning
+    label=GLOB                 its whole label; of a first custom_id without the `-NUMBER` at its end, which is a row's
     row=N, row=N..M, row%K     rows of a batch, from 0; only for `answers`
 
 DO is an action with its value and options; `fault_actions.py` lists them. A text with spaces is put in quotes.
@@ -70,6 +71,7 @@ class Rule:
     seed: int = 0
     model: str | None = None
     batch: str | None = None
+    label: str | None = None
     row: Whole | None = None
     number: float | None = None
     word: str = ""
@@ -83,7 +85,7 @@ class Rule:
     @property
     def choosy(self) -> bool:
         """Whether one must know the batch that a call is about."""
-        return self.model is not None or self.batch is not None
+        return self.model is not None or self.batch is not None or self.label is not None
 
     def option(self, name: str) -> float | None:
         text = self.options.get(name)
@@ -99,13 +101,14 @@ class Rule:
             ACTIONS[self.action].operations, operation
         )
 
-    def fits(self, model: str, names: Iterable[str]) -> bool:
+    def fits(self, dialect: str, model: str, names: Sequence[str]) -> bool:
         """Whether the batch is one that the rule speaks of; `names` are its id and its labels."""
         if self.model is not None and not fnmatchcase(model, self.model):
             return False
-        if self.batch is None:
-            return True
-        return any(name.startswith(self.batch) or fnmatchcase(name, self.batch) for name in names)
+        batch, label = self.batch, self.label
+        if batch is not None and not any(name.startswith(batch) or fnmatchcase(name, batch) for name in names):
+            return False
+        return label is None or any(fnmatchcase(_label(dialect, name), label) for name in names)
 
     def strikes(self, count: int) -> bool:
         """Whether the match number `count`, from 1, is one to act on."""
@@ -173,7 +176,7 @@ class _Reader:
         nth: Whole | None = None
         row: Whole | None = None
         p: float | None = None
-        seed, model, batch = 0, None, None
+        seed, model, batch, label = 0, None, None, None
         while (word := self._next("an arrow")) != "->":
             key, sign, value = word.partition("%" if word.startswith("row%") else "=")
             if key in self._keys or not sign or not value:
@@ -191,8 +194,11 @@ class _Reader:
                 model = value
             elif key == "batch":
                 batch = value
+            elif key == "label":
+                label = value
             else:
-                raise self._wrong(f"{key!r} is no condition here: choose nth, p, seed, model, batch, row (for answers)")
+                choices = "nth, p, seed, model, batch, label, row (for answers)"
+                raise self._wrong(f"{key!r} is no condition here: choose {choices}")
         action = self._next("an action")
         spec = ACTIONS.get(action)
         if spec is None or spec.scope != scope:
@@ -232,6 +238,7 @@ class _Reader:
             seed=seed,
             model=model,
             batch=batch,
+            label=label,
             row=row,
             number=number,
             word=text,
@@ -276,6 +283,12 @@ class _Reader:
 
 def _operation_fits(glob: str, operation: str) -> bool:
     return fnmatchcase(operation, glob) or fnmatchcase(ALIASES.get(operation, operation), glob)
+
+
+def _label(dialect: str, name: str) -> str:
+    """A name as a label: where a batch is known by its first request only, without that request's number."""
+    stem, dash, number = name.rpartition("-")
+    return stem if dialect == "anthropic" and dash and number.isdigit() else name
 
 
 def _listed(names: Iterable[str]) -> str:

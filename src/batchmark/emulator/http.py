@@ -73,6 +73,7 @@ class Call:
     too_large: bool = False  # beyond the route's limit; what came after it was thrown away
     malformed: str | None = None  # a form that could not be taken apart
     subject: str | None = None  # the batch or file that the call turned out to be about, for the journal
+    file_name: str | None = None  # what the client calls the file that the call made
     stored: int | None = None  # the sequence number of the batch that the call made
     hide_ns: int = 0  # a fault: how long a batch made by this call stays unseen
     lag_ns: int = 0  # a fault: how old a batch must be for this call to see it

@@ -31,36 +31,74 @@ class Limit:
 
 
 _OWN = "depends on the account"
-_UNKNOWN = Limit(value=None, about="batches not ended yet", source="none published")
+_TOKENS = "tokens of a model's unfinished batches, counted as a quarter of their bytes"
+_LATER = "one more is created and then fails with token_limit_exceeded"
+_AT_ONCE = "one more create is answered with 429"
 
 LIMITS: dict[str, dict[str, Limit]] = {
     "openai": {
-        "max_rows": Limit(value=50_000, about="requests of a batch", source="openai-openapi 2.3.0, POST /batches"),
-        "max_bytes": Limit(value=200 * 1024**2, about="bytes of an input file", source="openai-openapi 2.3.0"),
-        "batches_per_hour": Limit(value=2_000, about="creations within an hour", source="Batch guide"),
-        "max_batches_in_flight": _UNKNOWN,
+        "max_rows": Limit(
+            value=50_000,
+            about="requests of a batch; one with more is created and then fails with too_many_tasks",
+            source="openai-openapi 2.3.0, POST /batches",
+        ),
+        "max_bytes": Limit(
+            value=200 * 1024**2,
+            about="bytes of an input file; the upload of a larger one is answered with 413",
+            source="openai-openapi 2.3.0",
+        ),
+        "batches_per_hour": Limit(
+            value=2_000, about=f"creations within an hour; {_AT_ONCE} rate_limit_exceeded", source="Batch guide"
+        ),
+        "max_batches_in_flight": Limit(
+            value=None, about=f"batches not ended yet; {_LATER}", source="none published; " + _OWN
+        ),
         "queued_tokens": Limit(
             value=None,
-            about="tokens of a model's unfinished batches, counted as a quarter of their bytes",
+            about=f"{_TOKENS}; {_LATER}",
             source="openai/openai-python#2084 met 2,000,000; " + _OWN,
         ),
     },
     "anthropic": {
-        "max_rows": Limit(value=100_000, about="requests of a batch", source="Message Batches guide"),
-        "max_bytes": Limit(value=256 * 1024**2, about="bytes of a create", source="Message Batches guide"),
-        "queued_requests": Limit(
-            value=500_000, about="requests not processed yet", source="Rate limits page, the highest published tier"
+        "max_rows": Limit(
+            value=100_000,
+            about="requests of a batch; a create with more is answered with 400",
+            source="Message Batches guide",
         ),
-        "max_batches_in_flight": _UNKNOWN,
+        "max_bytes": Limit(
+            value=256 * 1024**2,
+            about="bytes of a create; a larger one is answered with 413",
+            source="Message Batches guide",
+        ),
+        "queued_requests": Limit(
+            value=500_000,
+            about=f"requests not processed yet; {_AT_ONCE} rate_limit_error",
+            source="Rate limits page, the highest published tier",
+        ),
+        "max_batches_in_flight": Limit(
+            value=None, about=f"batches not ended yet; {_AT_ONCE} rate_limit_error", source="none published; " + _OWN
+        ),
     },
     "gemini": {
-        "max_rows": Limit(value=None, about="requests of a batch", source="no documented cap"),
-        "max_bytes": Limit(value=2 * 1024**3, about="bytes of a file", source="Rate limits page"),
-        "max_inline_bytes": Limit(value=20 * 1024**2, about="bytes of a create", source="Batch guide"),
-        "max_batches_in_flight": Limit(value=100, about="batches not ended yet", source="Rate limits page"),
+        "max_rows": Limit(
+            value=None,
+            about="requests of a batch; an inline create with more is answered with 400",
+            source="no documented cap",
+        ),
+        "max_bytes": Limit(
+            value=2 * 1024**3,
+            about="bytes of a file; an upload declared larger is answered with 400, one that becomes larger with 413",
+            source="Rate limits page",
+        ),
+        "max_inline_bytes": Limit(
+            value=20 * 1024**2, about="bytes of a create; a larger one is answered with 400", source="Batch guide"
+        ),
+        "max_batches_in_flight": Limit(
+            value=100, about=f"batches not ended yet; {_AT_ONCE} RESOURCE_EXHAUSTED", source="Rate limits page"
+        ),
         "queued_tokens": Limit(
             value=None,
-            about="tokens of a model's unfinished batches, counted as a quarter of their bytes",
+            about=f"{_TOKENS}; {_AT_ONCE} RESOURCE_EXHAUSTED",
             source="3 M to 1 G by model and tier, Rate limits page; " + _OWN,
         ),
     },

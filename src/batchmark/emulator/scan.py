@@ -19,6 +19,10 @@ _COLON = re.compile(rb"[ \t\r\n]*+:[ \t\r\n]*+")
 _LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")  # between tokens only: a JSON string holds none
 _FORGET = 1 << 23
 _MAX_ENVELOPE = 1 << 20
+_FIRST_KEY = re.compile(rb'\{[ \t\r\n]*+"[^"\\]*+"')
+_LONGEST_SEAM = 200
+_LEAST_WINDOW, _WINDOW = 1 << 16, 1 << 20
+_check = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class ScanError(Exception):
@@ -65,26 +69,78 @@ class ArrayScan:
     def _items(self, data: mmap.mmap, position: int) -> Generator[bytes, None, int]:
         """Yields the items; returns the position behind the array's closing bracket."""
         forgotten = 0
-        first = True
+        guess = _Guess(data)
+        position = _skip(data, position)
+        if data[position : position + 1] == b"]":
+            return position + 1
         while True:
-            position = _skip(data, position)
-            mark = data[position : position + 1]
-            if mark == b"]" and first:
-                return position + 1
-            if not first:
-                if mark == b"]":
-                    return position + 1
-                if mark != b",":
-                    raise ScanError(f"expected a comma or the array's end at byte {position}")
-                position = _skip(data, position + 1)
-            first = False
+            for item in guess.items(position):
+                yield _one_line(item)
+            position = guess.position
             end = _value_end(data, position)
-            yield data[position:end].translate(_LINE_ENDS)
-            position = end
+            yield _one_line(data[position:end])
+            position = _skip(data, end)
+            mark = data[position : position + 1]
+            if mark == b"]":
+                return position + 1
+            if mark != b",":
+                raise ScanError(f"expected a comma or the array's end at byte {position}")
+            position = _skip(data, position + 1)
+            guess.learn(end, position)
             if position - forgotten > _FORGET and hasattr(mmap, "MADV_DONTNEED"):
                 length = (position - forgotten) // mmap.PAGESIZE * mmap.PAGESIZE
                 data.madvise(mmap.MADV_DONTNEED, forgotten, length)
                 forgotten += length
+
+
+class _Guess:
+    """Finds the items that end as the one before did, at a tenth of the cost of going through their tokens.
+
+    Where `},{"custom_id"` was between two items it is probably between the next two. Only one end can make an item
+    JSON, so a guess that can be decoded is right, and one that cannot costs no more than a look.
+    """
+
+    def __init__(self, data: mmap.mmap) -> None:
+        self._data = data
+        self._seam = b""
+        self._gap = 0  # the part of the seam that belongs to no item
+        self.position = 0
+
+    def learn(self, end: int, start: int) -> None:
+        """Take what lies between two items, with the last byte of the one and the first key of the other."""
+        key = _FIRST_KEY.match(self._data, start, start + _LONGEST_SEAM)
+        good = key is not None and start - end < _LONGEST_SEAM
+        self._seam = self._data[end - 1 : key.end()] if key is not None and good else b""
+        self._gap = start - end
+
+    def items(self, position: int) -> Iterator[bytes]:
+        """The items from here on; `position` is then where the first one begins that was not found so."""
+        seam, gap, data, check = self._seam, self._gap, self._data, _check
+        self.position = position
+        size = _LEAST_WINDOW  # little is lost where no guess is good
+        while seam:
+            # Out of the mmap, which searches many times as slowly as bytes do.
+            window = data[position : position + size]
+            at = 0
+            while (found := window.find(seam, at)) >= 0:
+                item = window[at : found + 1]
+                try:
+                    check(item)
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                    return
+                at = found + 1 + gap
+                self.position = position + at
+                yield item
+            if at == 0:
+                return
+            position += at
+            size = _WINDOW
+            if hasattr(mmap, "MADV_DONTNEED"):
+                data.madvise(mmap.MADV_DONTNEED, 0, position // mmap.PAGESIZE * mmap.PAGESIZE)
+
+
+def _one_line(item: bytes) -> bytes:
+    return item.translate(_LINE_ENDS) if b"\n" in item or b"\r" in item else item
 
 
 def _skip(data: mmap.mmap, position: int) -> int:

@@ -189,7 +189,6 @@ class Emulator:
     def _open(self) -> None:
         import uvicorn
 
-        from batchmark import __version__
         from batchmark.emulator.answers import open_answers
         from batchmark.emulator.app import App
         from batchmark.emulator.control import Control
@@ -199,6 +198,7 @@ class Emulator:
         from batchmark.emulator.service import Service
         from batchmark.emulator.works import Works
         from batchmark.emulator.world import World, WorldError
+        from batchmark.version import __version__
 
         options = self.options
         listener = _listen(options.host, options.port)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 __all__ = ["SCHEMA_VERSION", "Store"]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS clock (
@@ -45,6 +45,7 @@ CREATE TABLE IF NOT EXISTS batches (
 );
 CREATE INDEX IF NOT EXISTS batches_by_age ON batches (dialect, deleted, seq);
 CREATE INDEX IF NOT EXISTS batches_to_do ON batches (due_at) WHERE step <> 'done';
+CREATE INDEX IF NOT EXISTS batches_holding ON batches (holds_until) WHERE holds_until > 0;
 CREATE TABLE IF NOT EXISTS uploads (
     id TEXT PRIMARY KEY, dialect TEXT NOT NULL, spec TEXT NOT NULL, path TEXT NOT NULL,
     received INTEGER NOT NULL, status TEXT NOT NULL, created_at INTEGER NOT NULL
@@ -53,7 +54,7 @@ CREATE TABLE IF NOT EXISTS journal (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     at_ns INTEGER NOT NULL, dialect TEXT NOT NULL, operation TEXT NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL,
     status INTEGER NOT NULL, subject TEXT, request_bytes INTEGER NOT NULL,
-    stored TEXT, batch_seq INTEGER, faults TEXT
+    stored TEXT, batch_seq INTEGER, faults TEXT, file_name TEXT
 );
 CREATE TABLE IF NOT EXISTS fault_counts (rule TEXT PRIMARY KEY, count INTEGER NOT NULL);
 """
@@ -71,6 +72,10 @@ _UPGRADES = {
         "ALTER TABLE journal ADD COLUMN batch_seq INTEGER",
         "ALTER TABLE journal ADD COLUMN faults TEXT",
         "CREATE TABLE fault_counts (rule TEXT PRIMARY KEY, count INTEGER NOT NULL)",
+    ),
+    2: (
+        "ALTER TABLE journal ADD COLUMN file_name TEXT",
+        "CREATE INDEX batches_holding ON batches (holds_until) WHERE holds_until > 0",
     ),
 }
 

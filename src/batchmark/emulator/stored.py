@@ -59,6 +59,7 @@ class Batch:
     profile: str
     spec: dict[str, Any]
     root: Path
+    input_bytes: int
     total: int
     answered: int
     problems: list[dict[str, Any]]

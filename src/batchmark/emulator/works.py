@@ -37,7 +37,9 @@ log = logging.getLogger(__name__)
 _LEASE_S = 15.0  # a holder renews every few seconds; past this it is taken for dead
 _RENEW_S = 3.0
 _TICK_S = 0.5
-_PATIENCE_S = 0.25  # how long an answer waits for work whose time has come
+_PATIENCE_S = 0.25  # how long an answer waits for work whose time has come,
+_PATIENCE_BATCHES = 8  # if it is for so few batches
+_PATIENCE_BYTES = 2_000_000  # and these are so small that it will soon be done: a call that waits holds a thread
 _BENCHES = 64  # batches answered at once by a slow source
 _WORKERS = 2
 
@@ -62,6 +64,7 @@ class Works:
         self._busy: set[int] = set()
         self._stopping = False
         self._renewed_at = 0.0
+        self._freed_at = -_TICK_S
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -92,7 +95,7 @@ class Works:
     def fresh(self, batches: list[Batch]) -> tuple[list[Batch], int]:
         """The batches as they may be shown, and the moment of it.
 
-        Where only our own free work is missing for a state whose time has come, wait a moment for it. A batch shown as
+        Where only a little free work of our own is missing for a state whose time has come, wait a moment for it. A batch shown as
         still at it although its schedule has passed is noted, so that its next times are not dated before this look.
         """
         deadline = time.monotonic() + _PATIENCE_S
@@ -103,9 +106,8 @@ class Works:
             if not held:
                 return batches, now
             patient = self._free and not self._stopping and time.monotonic() < deadline
-            if not patient:
-                for batch in held:
-                    self.world.saw(batch, now)
+            if not patient or len(held) > _PATIENCE_BATCHES or sum(one.input_bytes for one in held) > _PATIENCE_BYTES:
+                self.world.saw(held, now)
                 return batches, now
             with self._changed:
                 if not nudged:
@@ -200,10 +202,14 @@ class Works:
         if time.monotonic() - self._renewed_at > _RENEW_S:
             self._renewed_at = time.monotonic()
             self.world.store.run(
-                "UPDATE batches SET owner_until = ? WHERE owner = ?", (time.time() + _LEASE_S, self._me)
+                "UPDATE batches SET owner_until = ? WHERE step <> 'done' AND owner = ?",
+                (time.time() + _LEASE_S, self._me),
             )
 
     def _free_dead_leases(self) -> None:
+        if time.monotonic() - self._freed_at < _TICK_S:
+            return
+        self._freed_at = time.monotonic()
         rows = self.world.store.all(
             "SELECT DISTINCT owner, owner_pid FROM batches WHERE step <> 'done' AND owner IS NOT NULL AND owner <> ?",
             (self._me,),
@@ -391,23 +397,23 @@ class Works:
             allowed = batch.total if outrun else int(batch.total * _progress_at_cut(facts))
         else:
             allowed = -1
-        answer = self.source.answer
+        answer, read, answered = self.source.answer, sheet.read, sheet.answered
         for number, line in enumerate(self._lines(batch.input_path)):
-            row = sheet.read(line)
-            if number in replies:
+            row = read(line)
+            if replies and number in replies:
                 reply = replies[number]
                 if reply is None:
                     sheet.broken(row)
                 else:
-                    sheet.answered(row, reply)
+                    answered(row, reply)
             elif row.ask is None:
                 if allowed < 0 or number < allowed:
-                    sheet.answered(row, None)
+                    answered(row, None)
                 else:
                     sheet.unrun(row, why)
             elif number < allowed:
                 try:
-                    sheet.answered(row, answer(row.ask))
+                    answered(row, answer(row.ask))
                 except AnswersClosed as error:
                     raise _Stopped from error
             else:
@@ -415,12 +421,12 @@ class Works:
 
     def _lines(self, path: Path) -> Iterator[bytes]:
         """The input, with a look now and then at whether to stop and at our lease."""
-        for number, line in enumerate(read_lines(path)):
-            if number % 256 == 0:
-                if self._stopping:
-                    raise _Stopped
-                self._renew()
-            yield line
+        return read_lines(path, between=self._look_up)
+
+    def _look_up(self) -> None:
+        if self._stopping:
+            raise _Stopped
+        self._renew()
 
 
 def _progress_at_cut(facts: Facts) -> float:

@@ -10,7 +10,7 @@ import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,7 @@ class World(Records):
         created_at: int | None = None,
         sha256: str | None = None,
     ) -> StoredFile:
-        """Take over the complete file `source` under a new id."""
+        """Take over the complete file `source` under a new id; `sha256`: its digest, or "" where nobody will ask for it."""
         home = self.files_folder / f"{dialect}-{id}"
         digest = sha256 if sha256 is not None else _sha256(source)
         size = source.stat().st_size
@@ -293,6 +293,7 @@ class World(Records):
             profile=row["profile"],
             spec=_json.decode(row["spec"]),
             root=self.work_folder,
+            input_bytes=row["input_bytes"],
             total=row["total"],
             answered=row["answered"],
             problems=problems,
@@ -326,10 +327,13 @@ class World(Records):
         self.store.run("UPDATE batches SET deleted = 1, step = 'done' WHERE seq = ?", (batch.seq,))
         shutil.rmtree(batch.folder, ignore_errors=True)
 
-    def saw(self, batch: Batch, now: int) -> None:
-        """Somebody was told that this batch is still at it: what happens next may not be dated before."""
-        if now > batch.seen_at:
-            self.store.run("UPDATE batches SET seen_at = max(seen_at, ?) WHERE seq = ?", (now, batch.seq))
+    def saw(self, batches: Iterable[Batch], now: int) -> None:
+        """Somebody was told that these are still at it: what happens next to them may not be dated before."""
+        older = [batch.seq for batch in batches if now > batch.seen_at]
+        if older:
+            with self.store.transaction():
+                for seq in older:
+                    self.store.run("UPDATE batches SET seen_at = max(seen_at, ?) WHERE seq = ?", (now, seq))
 
     # What a test may do to the world
 

@@ -1,166 +1,595 @@
-"""Taking jobs from staged to ended: submit what is not yet sent, watch what is under way, collect what has ended, merge what is whole.
+"""Taking jobs from staged to ended: send what is not yet sent, watch what is under way, collect what has ended, merge what is whole.
 
-Every step reads from the ledger what is still to be done, so driving a job again after any interruption is the same call.
+One conductor per provider account. Each turn it asks of every open shard attempt what it needs next, starts as much of that as there is
+room for, and waits until something has ended or it is time to look again. All that it knows is in the ledger, so driving a job again
+after any interruption is the same call.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
 import msgspec
 
-from batchmark.domain.lifecycle import FileRef, Intent, State
+from batchmark.domain.lifecycle import BatchRef, Snapshot, State
 from batchmark.domain.totals import Totals
+from batchmark.engine.account import Account, answers_path
+from batchmark.engine.admission import Admission, load_of, most_usd, spend_of
 from batchmark.engine.calls import repeat
-from batchmark.engine.collect import collect
+from batchmark.engine.collect import close_unsent, collect
+from batchmark.engine.dispatch import Dispatcher, Kind
 from batchmark.engine.events import BatchSeen, JobEnded, Listener, Trouble
-from batchmark.engine.merge import merge
-from batchmark.engine.pace import Pace, next_poll_s
-from batchmark.engine.points import reach
+from batchmark.engine.merge import merge, sum_up
+from batchmark.engine.next_step import Step, is_closed, is_under_way, next_step
+from batchmark.engine.options import DriveOptions
+from batchmark.engine.pace import next_poll_s
 from batchmark.engine.poll import Poller
-from batchmark.engine.reconcile import reconcile
-from batchmark.engine.submit import submit
-from batchmark.errors import Refused
+from batchmark.engine.rebuild import Rebuild
+from batchmark.engine.reconcile import intent_of, reconcile
+from batchmark.engine.submit import DamagedShard, submit
+from batchmark.engine.tidy import tidy
+from batchmark.engine.watch import Watchman
+from batchmark.errors import (
+    Ambiguous,
+    BadInput,
+    BatchmarkError,
+    RateLimited,
+    Refused,
+    Retryable,
+)
+from batchmark.ledger.points import reach
 from batchmark.ledger.records import BatchRecord, JobRecord, ShardRecord
-from batchmark.ledger.store import Ledger
-from batchmark.prices.lookup import resolve
-from batchmark.providers.seam import Provider, Wire
+from batchmark.ledger.store import changes_of
 
-__all__ = ["Account", "answers_path", "drive", "finish_ended", "send"]
+__all__ = ["Conductor", "look_once"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """What the engine needs to act on one provider account; `home` is where the ledger's folders are relative to."""
-
-    provider: Provider
-    wire: Wire
-    ledger: Ledger
-    home: Path
-    pace: Pace
-
-    def folder(self, job: JobRecord) -> Path:
-        """Where the job's files are."""
-        return self.home / job.folder
+# Shards whose answers are brought here at the same time: one downloads while another is decoded.
+_COLLECTED_AT_ONCE = 2
+# What an idle turn takes where nothing says when the next one is due.
+_BREATH_S = 0.05
+# The look at batches, among the pieces of work that are named by their shard.
+_LOOKING = 0
 
 
-def answers_path(home: Path, job: JobRecord) -> Path:
-    """Where the job's merged answers are, once it has ended."""
-    return home / job.folder / "answers.jsonl"
+class Conductor:
+    """Drives jobs of one account. `outputs` names where a job's answers go, if not to its own folder; `rebuild` makes a damaged shard
+    file again."""
 
+    def __init__(
+        self,
+        account: Account,
+        jobs: Sequence[JobRecord],
+        dispatcher: Dispatcher,
+        tell: Listener,
+        *,
+        options: DriveOptions | None = None,
+        outputs: Mapping[str, Path] | None = None,
+        rebuild: Rebuild | None = None,
+    ) -> None:
+        self._account = account
+        self._options = options or DriveOptions()
+        self._dispatcher = dispatcher
+        self._tell = tell
+        self._outputs = dict(outputs or {})
+        self._rebuild = rebuild
+        self._spec = account.provider.spec
+        self._jobs = {job.id: job for job in jobs}
+        self._open: dict[int, ShardRecord] = {}
+        self._closed: dict[int, ShardRecord] = {}
+        self._batches: dict[int, BatchRecord] = {}
+        self._busy: dict[int, asyncio.Task[None]] = {}
+        self._doing: dict[int, Step] = {}
+        self._put_off: dict[int, tuple[BatchmarkError, float]] = {}
+        self._cancelled: set[str] = set()
+        self._ended: dict[str, Totals | None] = {}
+        self._finishing: dict[str, asyncio.Task[None]] = {}
+        self._stop: BatchmarkError | None = None
+        self._first_refusal: Refused | None = None
+        self._poll_at_s = 0.0
+        self._full_at: int | None = None
+        self._submitted_at_s: dict[int, float] = {}
+        self._admission = Admission(self._spec.limits, account.pace, in_flight=self._options.in_flight)
+        self._poller = Poller(account.provider, account.ledger, lost_s=account.pace.lost_s)
+        self._watchman = Watchman(account, self._options, tell)
 
-async def send(account: Account, jobs: Sequence[JobRecord], tell: Listener) -> Refused | None:
-    """Submit every shard of the jobs that is not at the provider yet, one create at a time for the account.
+    # the two things that are asked of it
 
-    A shard that the provider clearly refuses is recorded as failed and the others are sent all the same; the first such refusal is
-    returned. Raises whatever concerns more than one shard: a refusal of the account's lists, a key that is no good, no network.
-    """
-    first: Refused | None = None
-    for job in jobs:
-        for shard in account.ledger.shards(job.id):
-            try:
-                await _send_shard(account, job, shard, tell)
-            except Refused as error:
-                if not any(each.id == shard.id and each.state == "failed" for each in account.ledger.shards(job.id)):
-                    raise
-                first = first or error
-    return first
+    async def drive(self) -> dict[str, Totals | None]:
+        """Bring every job to its end and return what its answers add up to, by job id (None: it ended without answers).
 
+        Raises BadCredentials and Retryable as they come, BadInput where the run may cost no more, and Ambiguous once nothing else is left
+        to do: what is under way at the provider goes on, and driving again takes it up.
+        """
+        await self._turn_until("ended")
+        return self._ended
 
-async def _send_shard(account: Account, job: JobRecord, shard: ShardRecord, tell: Listener) -> None:
-    ledger, provider, wire, pace = account.ledger, account.provider, account.wire, account.pace
-    if shard.state == "intended":
-        # a process was stopped between intent and answer: look first
-        assert shard.sent_at is not None and shard.timeout_s is not None
-        file = FileRef(job.provider, shard.file_id) if shard.file_id else None
-        intent = Intent(label=shard.label, rows=shard.rows, sent_at=shard.sent_at, timeout_s=shard.timeout_s, file=file)
-        if await reconcile(provider, wire, ledger, job, shard, intent, pace=pace, tell=tell) is not None:
+    async def send(self) -> Refused | None:
+        """Bring every shard to the provider for which there is room, and return without waiting for answers.
+
+        A shard that the provider clearly refuses is recorded as failed and the others are sent all the same; the first such refusal is
+        returned. Raises like `drive`.
+        """
+        await self._turn_until("sent")
+        return self._first_refusal
+
+    async def _turn_until(self, goal: Literal["ended", "sent"]) -> None:
+        self._load()
+        try:
+            while True:
+                started = self._start_work(sending_only=goal == "sent")
+                idle = not self._busy and not self._finishing
+                if idle and self._stop is not None:
+                    raise self._stop
+                if idle and goal == "sent" and not started and self._is_sent():
+                    return
+                if idle and len(self._ended) == len(self._jobs):
+                    return
+                if idle and not started:
+                    self._ensure_something_is_left()
+                await self._wait()
+        finally:
+            await self._let_go()
+
+    def _is_sent(self) -> bool:
+        """Whether all is at the provider that it has room for: something at least, or else room is waited for."""
+        if self._put_off:
+            raise next(iter(self._put_off.values()))[0]
+        unsent = any(next_step(shard, None) is Step.SUBMIT for shard in self._open.values())
+        return not unsent or bool(self._watched())
+
+    def _load(self) -> None:
+        ledger = self._account.ledger
+        now = self._now()
+        for job in self._jobs.values():
+            self._batches |= ledger.batches(job.id)
+            if ledger.cancel_asked(job.id):
+                self._cancelled.add(job.id)
+            for shard in ledger.shards(job.id):
+                self._note(shard)
+                if shard.state == "submitted" and shard.sent_at is not None:
+                    age_s = (datetime.now(UTC) - shard.sent_at).total_seconds()
+                    self._submitted_at_s[shard.id] = now - max(age_s, 0.0)
+
+    def _note(self, shard: ShardRecord) -> None:
+        if is_closed(shard):
+            self._open.pop(shard.id, None)
+            self._closed[shard.id] = shard
+        else:
+            self._open[shard.id] = shard
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+    # a turn
+
+    def _start_work(self, *, sending_only: bool) -> bool:
+        """Start whatever may be started; returns whether anything was."""
+        if self._stop is not None:
+            return False
+        started = False
+        to_send: list[ShardRecord] = []
+        now = self._now()
+        for shard in list(self._open.values()):
+            if shard.id in self._busy:
+                continue
+            if shard.id in self._put_off and self._put_off[shard.id][1] > now:
+                continue
+            step = next_step(shard, self._batches.get(shard.id))
+            match step:
+                case Step.SUBMIT:
+                    to_send.append(shard)
+                case Step.RECONCILE:
+                    started |= self._may_send() and self._start(
+                        shard, step, Kind.SUBMIT, partial(self._reconcile, shard)
+                    )
+                case Step.COLLECT | Step.SETTLE | Step.CLOSE if not sending_only:
+                    if (
+                        sum(each not in (Step.SUBMIT, Step.RECONCILE) for each in self._doing.values())
+                        < _COLLECTED_AT_ONCE
+                    ):
+                        started |= self._start(shard, step, Kind.COLLECT, partial(self._collect, shard, step))
+                case _:
+                    pass
+        started |= self._send_what_fits(to_send)
+        if not sending_only:
+            started |= self._finish_what_is_whole()
+            started |= self._look_if_due()
+        return started
+
+    def _start(self, shard: ShardRecord, step: Step, kind: Kind, work: Callable[[], Awaitable[None]]) -> bool:
+        async def dispatched() -> None:
+            await self._dispatcher.run(kind, shard.label, work)
+
+        self._doing[shard.id] = step
+        self._put_off.pop(shard.id, None)
+        self._busy[shard.id] = asyncio.ensure_future(dispatched())
+        return True
+
+    def _may_send(self) -> bool:
+        """Whether one more create may be under way: one at a time, and none in doubt, where batches carry no label."""
+        sending = sum(each in (Step.SUBMIT, Step.RECONCILE) for each in self._doing.values())
+        return sending < self._spec.sends_at_once
+
+    def _send_what_fits(self, waiting: list[ShardRecord]) -> bool:
+        if not waiting or not self._may_send():
+            return False
+        doubtful = any(shard.state == "intended" for shard in self._open.values() if shard.id not in self._busy)
+        if doubtful and not self._spec.has_labels:
+            return False
+        started = False
+        loads = {job.model: load_of(self._taking_room(job.model)) for job in self._jobs.values()}
+        for shard in waiting:
+            if not self._may_send():
+                break
+            job = self._jobs[shard.job_id]
+            more = load_of([shard])
+            if not self._admission.admits(job.model, loads[job.model], more, self._now()):
+                continue
+            if not self._spend().leaves_room_for(most_usd(shard), self._options.max_cost_usd):
+                break
+            loads[job.model] = loads[job.model] + more
+            started |= self._start(shard, Step.SUBMIT, Kind.SUBMIT, partial(self._submit, shard))
+        return started
+
+    def _taking_room(self, model: str) -> list[ShardRecord]:
+        """The shards that are at the provider, or on their way there."""
+        return [
+            shard
+            for shard in self._open.values()
+            if self._jobs[shard.job_id].model == model
+            and (
+                is_under_way(shard, self._batches.get(shard.id))
+                or self._doing.get(shard.id) in (Step.SUBMIT, Step.RECONCILE)
+            )
+        ]
+
+    def _spend(self) -> Any:
+        sent = [
+            shard
+            for shard in self._open.values()
+            if shard.state in ("intended", "submitted", "fetched") or self._doing.get(shard.id) is Step.SUBMIT
+        ]
+        return spend_of(self._closed.values(), sent)
+
+    def _ensure_something_is_left(self) -> None:
+        """Nothing runs and nothing could be started: either a batch is watched or room is waited for, or this is the end for now."""
+        watched = self._watched()
+        lost = self._poller.lost
+        if any(batch.id not in lost for batch in watched):
             return
-        shard = next(each for each in ledger.shards(job.id) if each.id == shard.id)
-    if shard.state in ("staged", "uploaded"):
-        await submit(provider, wire, ledger, job, shard, account.folder(job), pace=pace, tell=tell)
-
-
-async def drive(account: Account, jobs: Sequence[JobRecord], tell: Listener) -> dict[str, Totals | None]:
-    """Bring every job to its end and return what its answers add up to, by job id (None: it ended without answers).
-
-    Raises BadCredentials and Retryable as they come: what is under way at the provider goes on, and driving again takes it up.
-    """
-    clock = asyncio.get_running_loop().time
-    began = clock()
-    poller = Poller(account.provider, account.ledger, lost_s=account.pace.lost_s)
-    ended: dict[str, Totals | None] = {}
-    while True:
-        # A refusal is recorded as the problem of its job, which ends with the others below. A shard whose batch proved to be somebody
-        # else's is unsent again, so sending is part of every turn.
-        await send(account, [job for job in jobs if job.id not in ended], tell)
-        for job in jobs:
-            if job.id not in ended and (done := await finish_ended(account, job, tell)) is not None:
-                ended[job.id] = done.totals
-        if len(ended) == len(jobs):
-            return ended
-        watched = [batch for job in jobs if job.id not in ended for batch in _under_way(account.ledger, job)]
-        await asyncio.sleep(next_poll_s(account.pace, clock() - began))
         if watched:
-            await look(account, poller, jobs, watched, tell)
+            error = lost[watched[0].id]
+            error.hint = (
+                f"if it is gone for good, give up what is missing: batchmark cancel {self._run_id}, then resume it"
+            )
+            raise error
+        if self._put_off:
+            raise min(self._put_off.values(), key=lambda each: each[1])[0]
+        unsent = [shard for shard in self._open.values() if next_step(shard, None) is Step.SUBMIT]
+        if unsent and not self._spend().leaves_room_for(most_usd(unsent[0]), self._options.max_cost_usd):
+            spent = self._spend().actual_usd or 0.0
+            raise BadInput(
+                f"stopped at --max-cost: {spent:.4f} USD are spent, and the next of {len(unsent):,} batches may take more than what is "
+                f"left of {self._options.max_cost_usd:g}. Nothing under way is affected, and every answer is kept",
+                hint=f"go on with: batchmark resume {self._run_id} --max-cost USD",
+            )
+
+    @property
+    def _run_id(self) -> str:
+        return next(iter(self._jobs.values())).run_id
+
+    async def _wait(self) -> None:
+        """Until a piece of work has ended, or it is time to look at batches or to try again."""
+        now = self._now()
+        times = [at_s for _, at_s in self._put_off.values()]
+        if self._watched() and _LOOKING not in self._busy:
+            times.append(self._poll_at_s)
+        if any(next_step(shard, None) is Step.SUBMIT for shard in self._open.values() if shard.id not in self._busy):
+            times.extend(self._admission.opens_at_s(job.model, now) for job in self._jobs.values())
+        # what is due already waits for a piece of work to end
+        timeout = min((at_s - now for at_s in times if at_s > now), default=None)
+        tasks = {*self._busy.values(), *self._finishing.values()}
+        if not tasks:
+            await asyncio.sleep(_BREATH_S if timeout is None else timeout)
+            return
+        done, _ = await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        for shard_id, task in list(self._busy.items()):
+            if task in done:
+                del self._busy[shard_id]
+                step = self._doing.pop(shard_id, None)
+                self._take_in(shard_id, step, task)
+        for job_id, finishing in list(self._finishing.items()):
+            if finishing in done:
+                del self._finishing[job_id]
+                self._take_in_end(finishing)
+
+    async def _let_go(self) -> None:
+        """Leave nothing running: what a create is about to be told is still written down."""
+        tasks = [*self._busy.values(), *self._finishing.values()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+            for task in tasks:
+                if not task.cancelled():
+                    task.exception()
+
+    # what became of a piece of work
+
+    def _take_in(self, shard_id: int, step: Step | None, task: asyncio.Task[None]) -> None:
+        error = task.exception()
+        if error is not None and not isinstance(error, BatchmarkError):
+            raise error
+        if shard_id == _LOOKING:
+            if error is not None:
+                self._halt(error)
+            return
+        shard = self._account.ledger.shard(shard_id)
+        self._note(shard)
+        if shard.state == "submitted" and step in (Step.SUBMIT, Step.RECONCILE):
+            self._now_at_provider(shard)
+        if error is None:
+            return
+        job = self._jobs[shard.job_id]
+        match error:
+            case RateLimited():
+                others = [each for each in self._taking_room(job.model) if each.id != shard_id]
+                self._admission.refused(job.model, load_of(others), self._now(), error.retry_after_s)
+                if self._full_at != len(others):
+                    # said once for each number: it comes up again at every wave
+                    self._full_at = len(others)
+                    self._tell(Trouble(job, f"{error.message}; {len(others)} batches are under way, the others wait"))
+            case Refused() if shard.state == "failed":
+                self._first_refusal = self._first_refusal or error
+                self._tell(Trouble(job, error.message))
+            case DamagedShard():
+                self._mend(job, shard, error)
+            case Ambiguous() | Refused():
+                self._delay(job, shard, error)
+            case Retryable() if step in (Step.COLLECT, Step.SETTLE):
+                self._delay(job, shard, error)
+            case _:
+                self._halt(error)
+
+    def _now_at_provider(self, shard: ShardRecord) -> None:
+        now = self._now()
+        batch = self._account.ledger.batch_of(shard.id)
+        if batch is not None:
+            self._batches[shard.id] = batch
+        self._submitted_at_s[shard.id] = now
+        self._admission.accepted(self._jobs[shard.job_id].model, now)
+        due = now + self._account.pace.young_s
+        self._poll_at_s = min(self._poll_at_s, due) if self._poll_at_s else due
+
+    def _delay(self, job: JobRecord, shard: ShardRecord, error: BatchmarkError) -> None:
+        """This shard cannot go on now; the others can."""
+        self._tell(Trouble(job, error.message))
+        self._put_off[shard.id] = (error, self._now() + max(self._account.pace.grace_s, self._account.pace.young_s))
+
+    def _mend(self, job: JobRecord, shard: ShardRecord, error: DamagedShard) -> None:
+        if self._rebuild is None or not self._rebuild(job, shard):
+            self._halt(error)
+            return
+        self._tell(Trouble(job, f"the shard file of {shard.label} was damaged, and has been made again"))
+
+    def _halt(self, error: BatchmarkError) -> None:
+        """Start nothing more, and raise it once what is running has ended."""
+        self._stop = self._stop or error
+
+    # pieces of work
+
+    async def _submit(self, shard: ShardRecord) -> None:
+        await submit(self._account, self._jobs[shard.job_id], shard, self._tell)
+
+    async def _reconcile(self, shard: ShardRecord) -> None:
+        job = self._jobs[shard.job_id]
+        await reconcile(self._account, job, shard, intent_of(shard, job.provider), tell=self._tell)
+
+    async def _collect(self, shard: ShardRecord, step: Step) -> None:
+        job = self._jobs[shard.job_id]
+        if step is Step.CLOSE:
+            self._tell(await close_unsent(self._account, job, shard))
+            return
+        batch = self._account.ledger.batch_of(shard.id)
+        assert batch is not None
+        if (
+            step is Step.COLLECT
+            and State(batch.state) is State.FAILED
+            and await self._was_turned_away(job, shard, batch)
+        ):
+            return
+        closed = await collect(self._account, job, shard, batch, attempts=self._options.attempts, tell=self._tell)
+        if closed is None:
+            self._batches.pop(shard.id, None)
+            fresh = self._account.ledger.batch_of(shard.id)
+            if fresh is not None:
+                self._batches[shard.id] = fresh
+            return
+        if closed.following is not None:
+            self._note(closed.following)
+        self._tell(closed)
+
+    async def _was_turned_away(self, job: JobRecord, shard: ShardRecord, batch: BatchRecord) -> bool:
+        """Whether the batch failed for want of room alone: then that is no attempt, and the shard waits for its turn."""
+        account = self._account
+
+        def warn(message: str) -> None:
+            self._tell(Trouble(job, message))
+
+        snapshot = await repeat(
+            lambda: account.provider.get(BatchRef(batch.provider, batch.id)), account.pace, warn=warn
+        )
+        if not snapshot.queue_full or not account.ledger.turn_away(shard, batch):
+            return False
+        self._batches.pop(shard.id, None)
+        self._note(account.ledger.shard(shard.id))
+        others = self._accepted_beside(snapshot, job.model)
+        self._admission.refused(job.model, load_of(others), self._now())
+        if self._full_at != len(others):
+            self._full_at = len(others)
+            words = "; ".join(snapshot.problems)
+            warn(f"{batch.id} found no room: {words}. Nothing of it ran; it is sent again when there is room")
+        return True
+
+    def _accepted_beside(self, refused: Snapshot, model: str) -> list[ShardRecord]:
+        """The shards whose batches the provider had taken and not finished when it turned another away, on its clock: what was sent since
+        may be turned away too, and says nothing about the room."""
+        at = refused.ended_at or refused.created_at
+        shards = self._open | self._closed
+        return [
+            shards[shard_id]
+            for shard_id, batch in self._batches.items()
+            if shard_id in shards
+            and self._jobs[shards[shard_id].job_id].model == model
+            and State(batch.state) not in (State.QUEUED, State.FAILED)
+            and (at is None or batch.created_at is None or batch.created_at <= at)
+            and (at is None or batch.ended_at is None or batch.ended_at >= at)
+        ]
+
+    # looking
+
+    def _watched(self) -> list[BatchRecord]:
+        return [
+            batch
+            for shard in self._open.values()
+            if shard.state == "submitted"
+            and (batch := self._batches.get(shard.id)) is not None
+            and not State(batch.state).terminal
+        ]
+
+    def _look_if_due(self) -> bool:
+        watched = self._watched()
+        if not watched or _LOOKING in self._busy or self._now() < self._poll_at_s:
+            return False
+        self._busy[_LOOKING] = asyncio.ensure_future(self._look(watched))
+        return True
+
+    async def _look(self, watched: list[BatchRecord]) -> None:
+        account, ledger = self._account, self._account.ledger
+        sent = [self._open[batch.shard_id].sent_at for batch in watched if batch.shard_id in self._open]
+        since = min((each for each in sent if each is not None), default=None)
+        seen = await account.meter.timed(
+            "poll",
+            repeat(
+                lambda: self._poller.look(watched, since),
+                account.pace,
+                warn=lambda text: self._tell(Trouble(None, text)),
+            ),
+        )
+        reach("looked")
+        for batch in watched:
+            snapshot = seen.get(batch.id)
+            if snapshot is not None:
+                self._see(batch, snapshot)
+        for job in self._jobs.values():
+            if job.id not in self._cancelled and job.id not in self._ended and ledger.cancel_asked(job.id):
+                self._cancelled.add(job.id)
+                for shard in ledger.shards(job.id):
+                    if shard.id not in self._busy:
+                        self._note(shard)
+        await self._cancel_unwanted()
+        now = self._now()
+        ages = [now - self._submitted_at_s.get(batch.shard_id, now) for batch in watched]
+        self._poll_at_s = now + next_poll_s(account.pace, min(ages, default=0.0))
+        stop = await self._watchman.look(
+            [
+                (self._jobs[self._open[batch.shard_id].job_id], self._batches[batch.shard_id])
+                for batch in self._watched()
+            ]
+        )
+        if stop is not None:
+            self._halt(stop)
+
+    async def _cancel_unwanted(self) -> None:
+        """A batch whose create was still being answered when the user cancelled its job."""
+        for batch in self._watched():
+            job_id = self._open[batch.shard_id].job_id
+            if (
+                job_id in self._cancelled
+                and batch.standing == "confirmed"
+                and State(batch.state) in (State.QUEUED, State.RUNNING)
+            ):
+                with suppress(Refused, Retryable):
+                    await self._account.provider.cancel(BatchRef(batch.provider, batch.id))
+
+    def _see(self, batch: BatchRecord, snapshot: Snapshot) -> None:
+        known = self._batches.get(batch.shard_id)
+        shard = self._open.get(batch.shard_id)
+        if known is None or known.id != batch.id or shard is None:
+            return
+        self._batches[batch.shard_id] = now = replace(known, **changes_of(known, snapshot))
+        if State(now.state).terminal and not State(known.state).terminal:
+            self._admission.freed(self._jobs[shard.job_id].model, self._now())
+        self._tell(BatchSeen(self._jobs[shard.job_id], now))
+
+    # the end of a job
+
+    def _finish_what_is_whole(self) -> bool:
+        """Merge jobs of which every shard is closed."""
+        open_jobs = {shard.job_id for shard in self._open.values()}
+        started = False
+        for job in self._jobs.values():
+            if job.id not in open_jobs and job.id not in self._ended and job.id not in self._finishing:
+                self._finishing[job.id] = asyncio.ensure_future(self._finish(job))
+                started = True
+        return started
+
+    def _take_in_end(self, task: asyncio.Task[None]) -> None:
+        error = task.exception()
+        if error is not None:
+            if not isinstance(error, BatchmarkError):
+                raise error
+            self._halt(error)
+
+    async def _finish(self, job: JobRecord) -> None:
+        account, ledger = self._account, self._account.ledger
+        into = self._outputs.get(job.id) or answers_path(account.home, job)
+        if job.ended_at is not None and job.totals is not None and into.exists():
+            self._ended[job.id] = msgspec.convert(job.totals, Totals)
+            return
+        shards = ledger.shards(job.id)
+        folder = account.folder(job)
+
+        def work() -> None:
+            with account.meter.stage("merge", sum(int((shard.answers or {}).get("bytes") or 0) for shard in shards)):
+                merge(shards, folder=folder, into=into)
+
+        await asyncio.to_thread(work)
+        reach("merged")
+        totals = sum_up(shards)
+        words = [shard.problem for shard in shards if shard.problem]
+        words += [each for batch in ledger.batches(job.id).values() for each in batch.problems]
+        # what a later attempt has made good is no problem of the job
+        problem = words[0] if words and totals.failed else None
+        if job.ended_at is None:
+            ledger.record_end(job.id, totals=msgspec.to_builtins(totals), problem=problem)
+            reach("end-recorded")
+        self._jobs[job.id] = job = ledger.job(job.id) or job
+        await tidy(account, job, shards, keep_files=self._options.keep_files, tell=self._tell)
+        self._ended[job.id] = totals
+        self._tell(JobEnded(job, totals))
 
 
-async def look(
-    account: Account, poller: Poller, jobs: Sequence[JobRecord], watched: list[BatchRecord], tell: Listener
-) -> None:
-    """One poll of the account, with news passed on."""
-    shards = {shard.id: (job, shard) for job in jobs for shard in account.ledger.shards(job.id)}
-    sent = [shard.sent_at for _, shard in shards.values() if shard.sent_at is not None]
-    since = min(sent, default=None)
-    seen = await repeat(lambda: poller.look(watched, since), account.pace, warn=lambda text: tell(Trouble(None, text)))
-    reach("looked")
-    for batch in seen:
-        tell(BatchSeen(shards[batch.shard_id][0], batch))
-
-
-def _under_way(ledger: Ledger, job: JobRecord) -> list[BatchRecord]:
-    found = (ledger.batch_of(shard.id) for shard in ledger.shards(job.id) if shard.state == "submitted")
-    return [batch for batch in found if batch is not None and not State(batch.state).terminal]
-
-
-async def finish_ended(account: Account, job: JobRecord, tell: Listener) -> JobEnded | None:
-    """Collect the job's ended batches; once all are here, merge them and end the job. None while something is still under way."""
-    ledger, folder = account.ledger, account.folder(job)
-    if job.ended_at is None:
-        for shard in ledger.shards(job.id):
-            batch = ledger.batch_of(shard.id)
-            if shard.state == "submitted" and batch is not None and State(batch.state).terminal:
-                await collect(
-                    account.provider, account.wire, ledger, job, shard, batch, folder, pace=account.pace, tell=tell
-                )
-    shards = ledger.shards(job.id)
-    if any(shard.state not in ("collected", "failed") for shard in shards):
-        return None
-    if job.ended_at is not None and job.totals is not None and answers_path(account.home, job).exists():
-        return JobEnded(job, msgspec.convert(job.totals, Totals))
-    parts = [(shard, ledger.batch_of(shard.id)) for shard in shards]
-    price = resolve(job.provider, job.model, _price_date(parts))
-    totals = await asyncio.to_thread(
-        merge, job, parts, account.wire, price, folder=folder, into=answers_path(account.home, job)
+async def look_once(account: Account, job: JobRecord, tell: Listener) -> None:
+    """See every batch of the job once that is not known to be over."""
+    ledger = account.ledger
+    watched = [batch for batch in ledger.batches(job.id).values() if not State(batch.state).terminal]
+    if not watched:
+        return
+    sent = [shard.sent_at for shard in ledger.shards(job.id) if shard.sent_at is not None]
+    poller = Poller(account.provider, ledger, lost_s=account.pace.lost_s)
+    await repeat(
+        lambda: poller.look(watched, min(sent, default=None)),
+        account.pace,
+        warn=lambda text: tell(Trouble(None, text)),
     )
-    reach("merged")
-    problem = next((shard.problem for shard in shards if shard.problem), None) or _problem(parts)
-    if job.ended_at is None:
-        ledger.record_end(job.id, totals=msgspec.to_builtins(totals), problem=problem)
-        reach("end-recorded")
-    ended = JobEnded(ledger.job(job.id) or job, totals)
-    tell(ended)
-    return ended
-
-
-def _problem(parts: list[tuple[ShardRecord, BatchRecord | None]]) -> str | None:
-    return next((words for _, batch in parts if batch is not None for words in batch.problems), None)
-
-
-def _price_date(parts: list[tuple[ShardRecord, BatchRecord | None]]) -> datetime:
-    made = [batch.created_at for _, batch in parts if batch is not None and batch.created_at is not None]
-    return min(made, default=datetime.now(UTC))
+    for batch in ledger.batches(job.id).values():
+        tell(BatchSeen(job, batch))

@@ -4,12 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 from batchmark.domain.totals import Totals
 from batchmark.ledger.records import BatchRecord, JobRecord, ShardRecord
 
-__all__ = ["BatchSeen", "Event", "JobEnded", "JobStaged", "Listener", "Submitted", "Trouble", "Uploading"]
+__all__ = [
+    "BatchSeen",
+    "Event",
+    "JobEnded",
+    "JobStaged",
+    "Listener",
+    "ShardClosed",
+    "Staging",
+    "Submitted",
+    "Trouble",
+    "Uploading",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """So many rows of the workload have been read and encoded."""
+
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +65,17 @@ class BatchSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class ShardClosed:
+    """The answers of a shard attempt are durable here, in the file `answers`; the rows that are asked again are in `following`."""
+
+    job: JobRecord
+    shard: ShardRecord
+    totals: Totals
+    answers: Path
+    following: ShardRecord | None
+
+
+@dataclass(frozen=True, slots=True)
 class JobEnded:
     """The job's answers are durable here, or `job.problem` says why there are none."""
 
@@ -61,5 +91,5 @@ class Trouble:
     message: str
 
 
-Event: TypeAlias = JobStaged | Uploading | Submitted | BatchSeen | JobEnded | Trouble
+Event: TypeAlias = Staging | JobStaged | Uploading | Submitted | BatchSeen | ShardClosed | JobEnded | Trouble
 Listener: TypeAlias = Callable[[Event], None]

@@ -1,27 +1,24 @@
-"""Rows -> encoded rows, each with the shard it belongs to. Pure: no clock, no disk; sizes in, decisions out."""
+"""Rows -> encoded rows, each with the shard it belongs to. Pure: no clock, no disk; sizes in, decisions out.
+
+A retry needs no plan of its own: it holds some of the rows of a shard that fitted, with wire ids that are no longer, so it fits too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
-from batchmark.domain.ids import make_label, wire_id
+from batchmark.domain.ids import make_label
 from batchmark.domain.limits import Frame, Limits
 from batchmark.domain.request import EmbeddingRequest, Row, Unsupported
 from batchmark.errors import RowError
 from batchmark.providers.seam import Wire
 
-__all__ = ["Packed", "fits", "pack", "too_big"]
+__all__ = ["MAX_ATTEMPTS", "most_rows", "pack", "too_big"]
 
-
-class Packed(NamedTuple):
-    """A row as the wire will carry it, and the number and label of its shard."""
-
-    shard: int
-    label: str
-    endpoint: str
-    row: Row
-    encoded: bytes
+# The attempt's number stands in every wire id: with one digit a retry is never longer on the wire than the attempt before.
+MAX_ATTEMPTS = 9
+# Where batches carry no label, the numbers of rows of neighbouring shards differ by up to this part.
+_VARIATION = 20
 
 
 def pack(
@@ -32,73 +29,61 @@ def pack(
     source: str,
     model: str,
     job_id: str,
-    attempt: int = 1,
     one_model: bool = False,
-) -> Iterator[Packed]:
-    """Every row, in order, in exactly one shard that is within the limits.
+) -> Iterator[tuple[int, Row, bytes]]:
+    """Every row, in order, as the wire will carry it, in exactly one shard that is within the limits: (shard, row, encoded).
 
     Raises RowError where a row cannot be honoured by the provider, fits no shard, needs another endpoint than the rows before it, or,
     with `one_model`, names another model than the one that is asked.
     """
-    frame = wire.FRAME
-    shard = count = row_bytes = texts_so_far = 0
-    label = make_label(job_id, 0, attempt)
+    frame, encode, endpoint_of = wire.FRAME, wire.encode, wire.endpoint
+    fixed = frame.size(0, 0)
+    between = len(frame.separator)
+    most_bytes, most_texts = limits.max_bytes, limits.max_embedding_texts
+    largest = min(limits.max_row_bytes, limits.max_bytes - frame.size(1, 0))
+    shard = count = size = texts_so_far = 0
+    cap = most_rows(limits, 0)
+    prefix = make_label(job_id, 0, 1) + "-"
     first_endpoint: str | None = None
     for row in rows:
+        request = row.request
         try:
             if one_model and row.model is not None and row.model != model:
                 raise Unsupported(
                     f"the row names the model {row.model}, but the batch is for {model}; name one with --model, or part the file"
                 )
-            endpoint = wire.endpoint(row.request)
-            if first_endpoint is None:
+            endpoint = endpoint_of(request)
+            if endpoint != first_endpoint:
+                if first_endpoint is not None:
+                    raise Unsupported(
+                        f"the row needs {endpoint}, but the rows before it {first_endpoint}; put them in files of their own"
+                    )
                 first_endpoint = endpoint
-            elif endpoint != first_endpoint:
-                raise Unsupported(
-                    f"the row needs {endpoint}, but the rows before it {first_endpoint}; put them in files of their own"
-                )
-            encoded = wire.encode(row.request, wire_id(label, count), model)
-            texts = len(row.request.texts) if isinstance(row.request, EmbeddingRequest) else 0
-            _check_size(limits, frame, len(encoded), texts)
-            if count and not fits(
-                limits,
-                frame,
-                rows=count,
-                row_bytes=row_bytes,
-                texts=texts_so_far,
-                next_bytes=len(encoded),
-                next_texts=texts,
+            encoded = encode(request, f"{prefix}{count}", model)
+            texts = len(request.texts) if type(request) is EmbeddingRequest else 0
+            if count and (
+                count >= cap
+                or fixed + size + between + len(encoded) > most_bytes
+                or (most_texts is not None and texts_so_far + texts > most_texts)
             ):
-                shard, count, row_bytes, texts_so_far = shard + 1, 0, 0, 0
-                label = make_label(job_id, shard, attempt)
-                # with a longer shard number the row may be longer
-                encoded = wire.encode(row.request, wire_id(label, 0), model)
-                _check_size(limits, frame, len(encoded), texts)
+                shard, count, size, texts_so_far = shard + 1, 0, 0, 0
+                cap = most_rows(limits, shard)
+                prefix = make_label(job_id, shard, 1) + "-"
+                encoded = wire.relabel(encoded, f"{prefix}0")
+            if len(encoded) > largest or (most_texts is not None and texts > most_texts):
+                raise Unsupported(too_big(limits, frame, len(encoded), texts) or "the row fits no shard")
         except Unsupported as error:
             raise RowError(str(error), path=source, line=row.line, row=row.number) from None
-        yield Packed(shard, label, endpoint, row, encoded)
-        count, row_bytes, texts_so_far = count + 1, row_bytes + len(encoded), texts_so_far + texts
+        yield shard, row, encoded
+        size += len(encoded) + (between if count else 0)
+        count, texts_so_far = count + 1, texts_so_far + texts
 
 
-def _check_size(limits: Limits, frame: Frame, row_bytes: int, texts: int) -> None:
-    reason = too_big(limits, frame, row_bytes, texts)
-    if reason is not None:
-        raise Unsupported(reason)
-
-
-def fits(
-    limits: Limits, frame: Frame, *, rows: int, row_bytes: int, texts: int, next_bytes: int, next_texts: int
-) -> bool:
-    """Whether one more row of `next_bytes` encoded bytes still fits a shard that holds `rows` rows.
-
-    `row_bytes` sums the encoded rows so far; `texts` the texts to embed so far. Sizes are those on the wire: what stands in the shard
-    file is what is sent.
-    """
-    if rows + 1 > limits.max_rows:
-        return False
-    if frame.size(rows + 1, row_bytes + next_bytes) > limits.max_bytes:
-        return False
-    return limits.max_embedding_texts is None or texts + next_texts <= limits.max_embedding_texts
+def most_rows(limits: Limits, shard: int) -> int:
+    """How many rows the shard of this number may hold; with `vary_rows` neighbours differ, so that their counts tell them apart."""
+    if not limits.vary_rows:
+        return limits.max_rows
+    return limits.max_rows - shard % (limits.max_rows // _VARIATION + 1)
 
 
 def too_big(limits: Limits, frame: Frame, row_bytes: int, texts: int = 0) -> str | None:

@@ -4,6 +4,8 @@ Where the API takes a label, a batch that carries ours is the one. Where it take
 requests, made while our call was under way and belonging to no other shard, is a candidate; what proves it is its results, which
 carry our wire ids. A single candidate that still runs is adopted as *unconfirmed*: it is watched, but never cancelled or deleted, and
 is released again if its results are not ours. With several, nothing more is sent until their results tell.
+
+That a batch was never made is believed only of the account that it was sent on: under another key it would not be seen.
 """
 
 from __future__ import annotations
@@ -11,12 +13,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from batchmark.domain.ids import parse_wire_id
-from batchmark.domain.lifecycle import BatchRef, Intent, RawFile, Snapshot, State
+from batchmark.domain.ids import batch_label, parse_wire_id
+from batchmark.domain.lifecycle import BatchRef, FileRef, Intent, RawFile, Snapshot, State
+from batchmark.engine.account import Account
 from batchmark.engine.calls import repeat
 from batchmark.engine.events import Listener, Trouble
 from batchmark.engine.pace import Pace
@@ -25,7 +29,7 @@ from batchmark.ledger.records import BatchRecord, JobRecord, ShardRecord
 from batchmark.ledger.store import Ledger
 from batchmark.providers.seam import Provider, Wire
 
-__all__ = ["carries_label", "new_batch", "reconcile"]
+__all__ = ["carries_label", "intent_of", "new_batch", "reconcile"]
 
 _LOOK_EVERY_S = 5.0
 
@@ -44,22 +48,28 @@ def new_batch(job: JobRecord, shard: ShardRecord, ref: BatchRef, *, standing: st
     )
 
 
+def intent_of(shard: ShardRecord, provider: str) -> Intent:
+    """The recorded intent of a shard that may have a batch."""
+    assert shard.sent_at is not None and shard.timeout_s is not None
+    return Intent(
+        label=batch_label(shard.label, shard.sends),
+        rows=shard.rows,
+        sent_at=shard.sent_at,
+        timeout_s=shard.timeout_s,
+        file=FileRef(provider, shard.file_id) if shard.file_id else None,
+    )
+
+
 async def reconcile(
-    provider: Provider,
-    wire: Wire,
-    ledger: Ledger,
-    job: JobRecord,
-    shard: ShardRecord,
-    intent: Intent,
-    *,
-    pace: Pace,
-    tell: Listener,
+    account: Account, job: JobRecord, shard: ShardRecord, intent: Intent, *, tell: Listener
 ) -> BatchRef | None:
     """Find the shard's batch and record it. None: it was never made, and the intent is withdrawn.
 
     That it does not exist is believed only when the call could no longer arrive, and then only at a second look, since new batches may
-    take a while to appear in lists. Raises Ambiguous where several running batches may be it.
+    take a while to appear in lists. Raises Ambiguous where several running batches may be it, and where it was sent on an account that
+    this key cannot be shown to belong to.
     """
+    provider, wire, ledger, pace = account.provider, account.wire, account.ledger, account.pace
 
     def warn(message: str) -> None:
         tell(Trouble(job, message))
@@ -70,7 +80,14 @@ async def reconcile(
     last_look = False
     while True:
         now = await repeat(provider.now, pace, warn=warn)
-        found = await repeat(lambda: _candidates(provider, wire, ledger, job, shard, intent), pace, warn=warn)
+        if not provider.spec.has_labels:
+            # a process that was stopped in the middle may have sent it much later than it had meant to
+            intent = replace(intent, timeout_s=max(intent.timeout_s, (now - intent.sent_at).total_seconds()))
+        found = await repeat(
+            lambda intent=intent: _candidates(provider, wire, ledger, job, shard, intent),  # type: ignore[misc]
+            pace,
+            warn=warn,
+        )
         running = []
         for snapshot in found:
             if snapshot.label is None and snapshot.ref.id not in foreign:
@@ -99,13 +116,32 @@ async def reconcile(
             raise Ambiguous(
                 f"{job.provider} has {len(running)} running batches that may be shard {shard.label}: "
                 f"{', '.join(each.ref.id for each in running)}. Nothing more was sent, and nothing was cancelled",
-                hint=f"once they have ended their results tell: batchmark {job.provider} results {job.id} --wait",
+                hint=f"once they have ended their results tell: batchmark resume {job.run_id}",
             )
         if last_look:
+            await _ensure_same_account(account, job, shard, warn)
             ledger.withdraw_intent(shard)
             return None
         last_look = now >= deadline
         await asyncio.sleep(pace.grace_s if last_look else min(_LOOK_EVERY_S, pace.create_timeout_s))
+
+
+async def _ensure_same_account(
+    account: Account, job: JobRecord, shard: ShardRecord, warn: Callable[[str], None]
+) -> None:
+    """A key may have been changed for another of the same account, or of another one: what shows is a batch that is known to be on it."""
+    if shard.account is None or shard.account == account.identity:
+        return
+    for batch_id in account.ledger.batches_on(job.provider, shard.account, emulated=job.emulated):
+        ref = BatchRef(job.provider, batch_id)
+        with suppress(NotFound):
+            await repeat(lambda ref=ref: account.provider.get(ref), account.pace, warn=warn)  # type: ignore[misc]
+            return
+    raise Ambiguous(
+        f"shard {shard.label} was sent with another key or to another address, where its batch may exist; with the present key "
+        f"{job.provider} shows no batch of that account, so nothing was sent again",
+        hint="set the key and base URL that the run began with, then resume it",
+    )
 
 
 def _adopt(

@@ -23,9 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-__all__ = ["SCHEMA_VERSION", "batches", "events", "jobs", "metadata", "runs", "shards", "versions"]
-
-SCHEMA_VERSION = 1
+__all__ = ["batches", "events", "jobs", "metadata", "runs", "shards"]
 
 metadata = MetaData()
 
@@ -43,7 +41,8 @@ class UtcTime(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-versions = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
+# None is NULL, so that SQL can ask whether there is something.
+_JSON = JSON(none_as_null=True)
 
 # What one command set going.
 runs = Table(
@@ -56,6 +55,10 @@ runs = Table(
     Column("emulated", Boolean, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("ended_at", UtcTime),
+    Column("input", _JSON),  # the file as it was when its rows were read: path, size, time of its last change
+    Column("options", _JSON),  # how the run is to be driven: attempts, what to do when stuck, the most it may cost, …
+    Column("output", Text),  # where the user wants the answers
+    Index("runs_by_time", "created_at"),
 )
 
 # One workload, or one repeat of it, on one target.
@@ -73,11 +76,12 @@ jobs = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("ended_at", UtcTime),  # the last answer is durable here
     Column("problem", Text),  # why it ended without answers
-    Column("totals", JSON),  # domain totals of the merged answers
+    Column("totals", _JSON),  # domain totals of the merged answers
     Index("jobs_by_time", "provider", "created_at"),
 )
 
-# One try at a slice of a job. The intent is the part from label to timeout_s; it is committed before the create call.
+# One attempt at a slice of a job. The intent is the part from label to timeout_s; it is committed before the create call.
+# An attempt after the first holds the rows of the one before that had no usable answer, in the same order.
 shards = Table(
     "shards",
     metadata,
@@ -98,8 +102,17 @@ shards = Table(
     Column("fence", Integer, nullable=False, default=0),  # rises with every change of owner
     Column("batch_id", String(256)),
     Column("collected_at", UtcTime),
-    Column("raw", JSON),  # the raw result files, once they are durable
+    Column("raw", _JSON),  # the raw result files, once they are durable: path, SHA-256
     Column("problem", Text),
+    Column("sends", Integer, nullable=False, default=0),  # batches that the provider's full queue turned away
+    Column("account", String(64)),  # a salted fingerprint of the account that the file and the batch are on
+    Column("uploaded_at", UtcTime),  # the provider's clock
+    Column("file_deleted_at", UtcTime),  # our clock: the uploaded input is gone again
+    Column("carried_digest", String(64)),  # SHA-256 of the file of custom_ids and columns
+    Column("estimate", _JSON),  # tokens and cost, before anything was sent
+    Column("answers", _JSON),  # the file of this attempt's answers, once it is durable: path, SHA-256
+    Column("totals", _JSON),  # what this attempt's answers add up to
+    Column("handed_on", _JSON),  # the part of them that the next attempt was made for
     UniqueConstraint("job_id", "number", "attempt"),
 )
 
@@ -111,9 +124,9 @@ batches = Table(
     Column("id", String(256), primary_key=True),
     Column("emulated", Boolean, primary_key=True),
     Column("shard_id", ForeignKey("shards.id"), nullable=False, index=True),
-    Column(
-        "standing", String(16), nullable=False
-    ),  # confirmed | unconfirmed (adopted without proof) | released (not ours)
+    # confirmed | unconfirmed (adopted without proof) | released (not ours) | turned-away (the provider's queue was full)
+    # | gone (the provider denies it, and the user has given it up)
+    Column("standing", String(16), nullable=False),
     Column("state", String(16), nullable=False),
     Column("raw_status", String(64), nullable=False),
     Column("created_at", UtcTime),
@@ -125,9 +138,10 @@ batches = Table(
     Column("succeeded", Integer),
     Column("failed", Integer),
     Column("processing", Integer),
-    Column("problems", JSON),
+    Column("problems", _JSON),
     Column("seen_at", UtcTime),  # our clock, at the last change
     Column("unseen_s", Float),  # how long before `seen_at` the poll before was
+    Column("cancel_asked_at", UtcTime),  # our clock: when we asked the provider to stop it
 )
 
 # Facts with a time, append-only.

@@ -8,7 +8,6 @@ batches, so the lookup is clamped to the variant's start.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from functools import lru_cache
@@ -54,8 +53,9 @@ def cost_usd(price: Price, usage: Usage) -> float:
     """What one answer's tokens cost. The size of the request chooses the tier, so sums of rows must be summed as costs."""
     rates = price.rates
     rate = rates[0]
-    if len(rates) > 1:
-        rate = rates[max(0, bisect_left([each.above_input_tokens for each in rates], usage.input_tokens) - 1)]
+    # most requests by far are below the second tier, if there is one at all
+    if len(rates) > 1 and usage.input_tokens > rates[1].above_input_tokens:
+        rate = next(each for each in reversed(rates) if usage.input_tokens > each.above_input_tokens)
     plain = usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens
     return (
         plain * rate.input_usd

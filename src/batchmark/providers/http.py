@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,13 +15,13 @@ from batchmark.errors import (
     Ambiguous,
     BadCredentials,
     BatchmarkError,
-    LocalTrouble,
     NotFound,
     RateLimited,
     Refused,
     Retryable,
     redact,
 )
+from batchmark.providers.download import Downloads
 
 __all__ = [
     "Link",
@@ -47,55 +46,41 @@ class Link:
         self.provider = provider
         self.base_url = httpx2.URL(base_url)
         self.server_time: datetime | None = None
+        timeout = httpx2.Timeout(read_timeout_s, connect=10.0)
         self.http = httpx2.AsyncClient(
-            timeout=httpx2.Timeout(read_timeout_s, connect=10.0),
+            timeout=timeout,
             follow_redirects=True,
             event_hooks={"request": [self._guard], "response": [self._note_time]},
         )
+        self._downloads = Downloads(timeout=timeout, guard=self._keep_key, note=self._note)
 
     def same_origin(self, url: httpx2.URL) -> bool:
         ours = self.base_url
         return (url.scheme, url.host, url.port) == (ours.scheme, ours.host, ours.port)
 
-    async def _guard(self, request: httpx2.Request) -> None:
+    def _keep_key(self, request: httpx2.Request) -> None:
         if not self.same_origin(request.url):
             for name in _KEY_HEADERS:
                 request.headers.pop(name, None)
 
-    async def _note_time(self, response: httpx2.Response) -> None:
+    def _note(self, response: httpx2.Response) -> None:
         try:
             self.server_time = parsedate_to_datetime(response.headers["date"]).astimezone(UTC)
         except (KeyError, ValueError):
             return
 
-    async def save(self, url: str, headers: Mapping[str, str], path: Path) -> httpx2.Headers:
-        """Stream an answer to `path`: to a `.part` first, synced, then renamed, so that a file under its name is complete.
+    async def _guard(self, request: httpx2.Request) -> None:
+        self._keep_key(request)
 
-        Raises httpx2 errors where the stream breaks or its length is not the one announced, LocalTrouble where the disk refuses.
-        """
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            async with self.http.stream("GET", url, headers=dict(headers)) as response:
-                if response.status_code != 200:
-                    await response.aread()
-                    raise httpx2.HTTPStatusError(str(response.status_code), request=response.request, response=response)
-                with part.open("wb") as file:
-                    async for chunk in response.aiter_bytes(1 << 20):
-                        file.write(chunk)
-                    file.flush()
-                    os.fsync(file.fileno())
-                part.replace(path)
-                return response.headers
-        except OSError as error:
-            raise LocalTrouble(
-                f"{path} cannot be written: {error.strerror or error}; what was saved before is safe",
-                hint="check the disk, then try again",
-            ) from None
-        finally:
-            if part.parent.is_dir():
-                part.unlink(missing_ok=True)
+    async def _note_time(self, response: httpx2.Response) -> None:
+        self._note(response)
+
+    async def save(self, url: str, headers: Mapping[str, str], path: Path) -> str:
+        """Stream an answer to `path`, whole or not at all, and return its SHA-256. See `Downloads.save`."""
+        return await self._downloads.save(url, headers, path)
 
     async def close(self) -> None:
+        self._downloads.close()
         await self.http.aclose()
 
 

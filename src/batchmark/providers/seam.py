@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Protocol
 
 from batchmark.domain.lifecycle import BatchRef, FileRef, Intent, ModelInfo, RawFile, Snapshot
-from batchmark.domain.limits import Frame, Limits
+from batchmark.domain.limits import Frame, Limits, Usual
 from batchmark.domain.request import Request
 from batchmark.domain.result import Result
 
-__all__ = ["Provider", "ProviderSpec", "Submission", "Wire"]
+__all__ = ["Provider", "ProviderSpec", "StoredFile", "Submission", "Wire"]
 
 
 class Wire(Protocol):
@@ -31,6 +31,13 @@ class Wire(Protocol):
 
     def encode(self, request: Request, wire_id: str, model: str) -> bytes:
         """One request as it stands in the shard file. Raises Unsupported naming what cannot be honoured."""
+        ...
+
+    def relabel(self, line: bytes, wire_id: str) -> bytes:
+        """An encoded request with another wire id and not a byte of the rest changed: a retry needs the user's file no more.
+
+        Raises ValueError where the bytes are not those of `encode`.
+        """
         ...
 
     def wire_id_of(self, line: bytes) -> str:
@@ -63,10 +70,25 @@ class Submission:
     file: FileRef | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """A file on the account, as a list shows it; `name` is what it was uploaded as."""
+
+    ref: FileRef
+    name: str | None
+    bytes: int | None
+    created_at: datetime | None
+
+
 class Provider(Protocol):
     """A connected account at one provider."""
 
     spec: ProviderSpec
+
+    @property
+    def server_time(self) -> datetime | None:
+        """The provider's clock as the last answer told it; None before the first."""
+        ...
 
     async def now(self) -> datetime:
         """The provider's clock, from the `date` header of a cheap list call."""
@@ -98,6 +120,10 @@ class Provider(Protocol):
 
     async def delete_file(self, file: FileRef) -> None: ...
 
+    def files(self) -> AsyncIterator[StoredFile]:
+        """The input files on the account, a page at a time; none where requests go inside the create call."""
+        ...
+
     def models(self) -> AsyncIterator[ModelInfo]:
         """The models that can be batched; where the API does not say, known ones are marked and others left unknown."""
         ...
@@ -109,6 +135,9 @@ class Provider(Protocol):
 class ProviderSpec:
     """One row of the registry: all that is known about a provider without talking to it.
 
+    `has_labels`: a batch has a place for our mark. `sends_at_once`: creates that may be under way together; 1 where there is no label, so
+    that at most one is unanswered. `expiry_keeps_finished`: what was done in time is kept when the window ends. `usual`: published
+    turnaround times, for as long as the user's own history is short.
     `client` is `module:class`, imported only when a command talks to the provider: the SDKs take up to 1.5 s to import.
     """
 
@@ -126,3 +155,7 @@ class ProviderSpec:
     id_prefixes: tuple[str, ...]
     has_live_counts: bool
     cancel_keeps_finished: bool
+    usual: Usual
+    has_labels: bool = True
+    expiry_keeps_finished: bool = True
+    sends_at_once: int = 4

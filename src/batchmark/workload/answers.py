@@ -12,7 +12,7 @@ from batchmark.domain.usage import Usage
 __all__ = ["Answer", "Carried", "decode_carried", "encode_answer", "encode_carried"]
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """One line of `answers.jsonl`. Where the outcome is succeeded, it holds text (with `parsed` where JSON was asked for), tool_calls,
     `embedding` for a row of one text, or `embeddings` for a row of several.
 
@@ -37,7 +37,7 @@ class Answer(msgspec.Struct, frozen=True):
     embeddings: list[list[float]] | msgspec.UnsetType = msgspec.UNSET
 
 
-class Carried(msgspec.Struct, frozen=True, array_like=True):
+class Carried(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What is kept beside a shard for each of its rows, so that answers need the user's file no more.
 
     `columns` is raw JSON of an object or null; `wants_json` is set where the request asked for JSON.
@@ -63,6 +63,7 @@ def encode_answer(answer: Answer, columns: msgspec.Raw) -> bytes:
     """One line of the answers file: ours first, then the user's columns."""
     line = _encode(answer)
     tail = bytes(columns)
-    if tail.startswith(b"{") and tail != b"{}":
-        line = line[:-1] + b"," + tail[1:]
+    # neither null nor {}
+    if tail[:1] == b"{" and len(tail) > 2:
+        return b"".join((line[:-1], b",", tail[1:], b"\n"))
     return line + b"\n"

@@ -14,18 +14,20 @@ from batchmark.domain.request import (
     JsonObject,
     Message,
     Part,
+    Role,
     Settings,
     Text,
     Tool,
     ToolCall,
     ToolResult,
 )
+from batchmark.workload.problems import BadBody
 
-__all__ = ["CHAT_PARAMETERS", "BadBody", "chat_parameters", "embeddings", "messages", "responses"]
+__all__ = ["CHAT_PARAMETERS", "MAX_TOKENS", "BadBody", "chat_parameters", "embeddings", "messages", "responses"]
 
-_MAX_TOKENS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+MAX_TOKENS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 CHAT_PARAMETERS = (
-    *_MAX_TOKENS,
+    *MAX_TOKENS,
     "temperature",
     "top_p",
     "top_k",
@@ -36,12 +38,15 @@ CHAT_PARAMETERS = (
     "tool_choice",
     "response_format",
 )
-_ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
+_ROLES: dict[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+}
+_OF_TEXT = {name: role for name, role in _ROLES.items() if role != "tool"}
 _NO_PARAMETERS = Settings()
-
-
-class BadBody(ValueError):
-    """A value in a body is of the wrong kind; the message says which."""
 
 
 def messages(value: Any) -> tuple[tuple[Message, ...], list[str]]:
@@ -49,7 +54,16 @@ def messages(value: Any) -> tuple[tuple[Message, ...], list[str]]:
     if not isinstance(value, list) or not value:
         raise BadBody("messages must be a list with at least one message")
     unknown: list[str] = []
-    return tuple(_message(index, each, unknown) for index, each in enumerate(value)), unknown
+    found: list[Message] = []
+    for index, each in enumerate(value):
+        # most messages by far are a role and a text
+        if type(each) is dict and len(each) == 2:
+            named, content = each.get("role"), each.get("content")
+            if type(content) is str and type(named) is str and named in _OF_TEXT:
+                found.append(Message(_OF_TEXT[named], content))
+                continue
+        found.append(_message(index, each, unknown))
+    return tuple(found), unknown
 
 
 def _message(index: int, value: Any, unknown: list[str]) -> Message:
@@ -59,8 +73,6 @@ def _message(index: int, value: Any, unknown: list[str]) -> Message:
     role = _ROLES.get(named) if isinstance(named, str) else None
     if role is None:
         raise BadBody(f"messages[{index}].role must be one of {', '.join(_ROLES)}, not {named!r}")
-    if isinstance(content, str) and len(value) == 2 and role != "tool":
-        return Message(role, content)  # type: ignore[arg-type]  # the table's values are roles
     parts: list[Part] = []
     if role == "tool":
         said = _plain(content)
@@ -95,7 +107,7 @@ def _message(index: int, value: Any, unknown: list[str]) -> Message:
         and not (key == "tool_call_id" and role == "tool")
         and value[key] is not None
     )
-    return Message(role, tuple(parts))  # type: ignore[arg-type]
+    return Message(role, tuple(parts))
 
 
 def _plain(content: Any) -> str | None:
@@ -156,10 +168,10 @@ def _data_url(url: str) -> tuple[str | None, str | None]:
 
 def chat_parameters(body: JsonObject) -> tuple[dict[str, Any], list[str]]:
     """The keyword arguments of a ChatRequest beyond its messages, and the names of what the common shape cannot hold."""
-    limits = [body[name] for name in _MAX_TOKENS if body.get(name) is not None]
+    limits = [body[name] for name in MAX_TOKENS if body.get(name) is not None]
     if len({str(each) for each in limits}) > 1:
         raise BadBody(
-            f"{' and '.join(name for name in _MAX_TOKENS if body.get(name) is not None)} contradict each other"
+            f"{' and '.join(name for name in MAX_TOKENS if body.get(name) is not None)} contradict each other"
         )
     max_tokens = limits[0] if limits else None
     if max_tokens is not None and (not isinstance(max_tokens, int) or isinstance(max_tokens, bool) or max_tokens < 1):

@@ -135,10 +135,27 @@ def test_a_probability_picks_about_its_share_and_the_same_for_the_same_seed() ->
 
 def test_a_batch_is_meant_by_its_id_its_label_or_their_beginning() -> None:
     rule = parse("* life batch=job7 model=gpt-* -> stuck")
-    assert rule.fits("gpt-4o", ["batch_1", "job7-0-1"])
-    assert not rule.fits("o3", ["batch_1", "job7-0-1"])
-    assert not rule.fits("gpt-4o", ["batch_1", "other"])
-    assert parse("* life batch=*-2 -> stuck").fits("x", ["job7-2"])
+    assert rule.fits("openai", "gpt-4o", ["batch_1", "job7-0-1"])
+    assert not rule.fits("openai", "o3", ["batch_1", "job7-0-1"])
+    assert not rule.fits("openai", "gpt-4o", ["batch_1", "other"])
+    assert parse("* life batch=*-2 -> stuck").fits("openai", "x", ["job7-2"])
+
+
+@pytest.mark.parametrize(
+    ("dialect", "first", "second"),
+    [
+        ("openai", ["batch_1", "job-1-1"], ["batch_2", "job-1-2"]),
+        ("gemini", ["abc", "job-1-1"], ["abd", "job-1-2"]),
+        ("anthropic", ["msgbatch_1", "job-1-1-2"], ["msgbatch_2", "job-1-2-1"]),  # the last number is a row's
+    ],
+)
+def test_a_label_is_the_whole_of_it_and_the_same_in_every_dialect(
+    dialect: str, first: list[str], second: list[str]
+) -> None:
+    rule = parse("* answers label=*-1 row%10 -> fail 500")
+    assert rule.fits(dialect, "m", first)
+    assert not rule.fits(dialect, "m", second)
+    assert not parse("* life label=job -> stuck").fits(dialect, "m", first)
 
 
 def test_the_known_operations_are_those_that_the_dialects_serve(tmp_path: Path) -> None:
@@ -201,9 +218,10 @@ def test_a_bad_limit_is_refused_in_one_sentence(tmp_path: Path, text: str) -> No
 def test_a_world_of_the_version_before_is_brought_up_to_date(tmp_path: Path) -> None:
     world = World(tmp_path)
     store = world.store
+    store.run("DROP INDEX batches_holding")
     for column in ("queue", "input_bytes", "labels", "faults", "hidden_until", "holds_until"):
         store.run(f"ALTER TABLE batches DROP COLUMN {column}")
-    for column in ("stored", "batch_seq", "faults"):
+    for column in ("stored", "batch_seq", "faults", "file_name"):
         store.run(f"ALTER TABLE journal DROP COLUMN {column}")
     store.run("DROP TABLE fault_counts")
     store.run("PRAGMA user_version = 1")

@@ -32,6 +32,25 @@ def test_any_document_gives_back_its_items_and_the_rest(
     assert scan.envelope == {**document, "requests": []}
 
 
+def test_items_of_any_mixture_of_shapes_are_told_apart(tmp_path: Path) -> None:
+    inner: dict[str, object] = {
+        "custom_id": "a",
+        "params": {"tools": [{"custom_id": "b"}, {"custom_id": "c"}, {}], "text": '},{"custom_id"'},
+    }
+    shapes: list[dict[str, object]] = [
+        {"custom_id": "x", "params": {"n": 1}},
+        {},
+        inner,
+        {"params": {"brackets": "]}],[{"}, "custom_id": "y"},
+        {"custom_id": 'quote " and \\', "params": {"deep": [[[{"custom_id": []}]]]}},
+    ]
+    items = [shapes[(number * number) % len(shapes)] for number in range(200)]
+    path = tmp_path / "body"
+    for separators in (None, (",", ":"), (" ,\n", " : ")):
+        path.write_text(json.dumps({"requests": items}, separators=separators))
+        assert [json.loads(line) for line in ArrayScan(path, "requests")] == items
+
+
 def test_a_document_without_the_array_says_so(tmp_path: Path) -> None:
     path = tmp_path / "body"
     path.write_text('{"requests": 7}')

@@ -1,129 +1,33 @@
-"""Raw results become answers: each on its own row, in the user's order, whatever the provider sent."""
+"""Attempts are joined: every row once, in order, with the answer of the last attempt that asked it, and sums that add up."""
 
 from __future__ import annotations
 
 import json
-import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchmark.domain.ids import wire_id
-from batchmark.domain.lifecycle import State
-from batchmark.domain.request import Row
+from batchmark.domain.ids import parse_wire_id, wire_id
 from batchmark.domain.result import Outcome
-from batchmark.domain.totals import Totals
+from batchmark.domain.totals import ErrorGroup, Totals
 from batchmark.domain.usage import Usage
-from batchmark.engine.merge import merge, without_line
-from batchmark.engine.stage import stage
-from batchmark.ledger.records import BatchRecord, JobRecord, ShardRecord
-from batchmark.prices.lookup import Price, Rate
-from batchmark.providers import registry
-from tests.support import answers_in, chat, row, rows_of, vector, wire
-
-PROVIDERS = list(registry.BUILT_IN)
-PRICE = Price(provider="p", model="m", rates=(Rate(0, 0.25, 0.5, 0.125, 0.25),), assumed=False, source="a list")
-
-
-def good(provider: str, id_: str, text: str) -> dict[str, Any]:
-    """A line of an answer, with 3 tokens in and 2 out."""
-    if provider == "openai":
-        body: dict[str, Any] = {
-            "choices": [{"message": {"content": text}, "finish_reason": "stop"}],
-            "model": "m-dated",
-        }
-        body["usage"] = {"prompt_tokens": 3, "completion_tokens": 2}
-        return {"custom_id": id_, "response": {"status_code": 200, "body": body}, "error": None}
-    if provider == "anthropic":
-        message: dict[str, Any] = {
-            "content": [{"type": "text", "text": text}],
-            "stop_reason": "end_turn",
-            "model": "m-dated",
-        }
-        message["usage"] = {"input_tokens": 3, "output_tokens": 2}
-        return {"custom_id": id_, "result": {"type": "succeeded", "message": message}}
-    response = {"candidates": [{"content": {"parts": [{"text": text}]}, "finishReason": "STOP"}]}
-    return {
-        "key": id_,
-        "response": {
-            **response,
-            "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 2},
-            "modelVersion": "m-dated",
-        },
-    }
-
-
-def bad(provider: str, id_: str) -> dict[str, Any]:
-    """A line of a failure that may pass."""
-    if provider == "openai":
-        return {"custom_id": id_, "response": {"status_code": 500, "body": {"error": {"message": "boom"}}}}
-    if provider == "anthropic":
-        error = {"type": "error", "error": {"type": "overloaded_error", "message": "boom"}}
-        return {"custom_id": id_, "result": {"type": "errored", "error": error}}
-    return {"key": id_, "error": {"code": 13, "message": "boom"}}
-
-
-class Job:
-    """A staged job of a provider, to whose shards a test gives result lines."""
-
-    def __init__(self, provider: str, home: Path, rows: list[Row], *, shard_rows: int = 100) -> None:
-        self.provider, self.folder = provider, home / "job"
-        self.record = JobRecord(
-            id="job1",
-            run_id="run1",
-            provider=provider,
-            model="m",
-            round=1,
-            rows=len(rows),
-            folder="job",
-            emulated=True,
-            created_at=datetime(2026, 1, 1, tzinfo=UTC),
-        )
-        limits = replace(registry.find(provider).limits, max_rows=shard_rows)
-        self.shards = stage(rows, wire(provider), limits, source="x", model="m", job_id="job1", folder=self.folder)
-        self.parts: list[tuple[ShardRecord, BatchRecord | None]] = []
-
-    def id(self, shard: int, at: int) -> str:
-        return wire_id(self.shards[shard].label, at)
-
-    def good(self, shard: int, at: int) -> bytes:
-        return json.dumps(good(self.provider, self.id(shard, at), f"answer {shard}.{at}")).encode()
-
-    def bad(self, shard: int, at: int) -> bytes:
-        return json.dumps(bad(self.provider, self.id(shard, at))).encode()
-
-    def give(
-        self, shard: int, *files: list[bytes], state: State = State.SUCCEEDED, problems: tuple[str, ...] = ()
-    ) -> None:
-        raw = []
-        for number, lines in enumerate(files):
-            path = self.folder / f"raw-{shard}-{number}.jsonl"
-            path.write_bytes(b"\n".join(lines) + (b"\n" if lines else b""))
-            raw.append({"path": path.name, "kind": "lines"})
-        batch = BatchRecord(
-            provider=self.provider,
-            id=f"batch_{shard}",
-            emulated=True,
-            shard_id=shard,
-            state=state,
-            raw_status="",
-            problems=list(problems),
-        )
-        self.parts.append((replace(self.shards[shard], raw=raw), batch))
-
-    def merged(self, price: Price | None = PRICE) -> tuple[Totals, list[dict[str, Any]]]:
-        into = self.folder / "answers.jsonl"
-        totals = merge(self.record, self.parts, wire(self.provider), price, folder=self.folder, into=into)
-        answers = answers_in(into)
-        assert [each["row"] for each in answers] == list(range(self.record.rows))
-        assert totals.submitted == self.record.rows
-        return totals, answers
+from batchmark.engine.merge import final_lines, merge, sum_up
+from batchmark.engine.stage import answers_part, carried_path, shard_path
+from batchmark.errors import LocalTrouble
+from batchmark.ledger.artifacts import compress
+from batchmark.ledger.records import BatchRecord, ShardRecord
+from batchmark.workload.answers import decode_carried
+from tests.support import answers_in, chat, row, rows_of
+from tests.unit.engine.fakes import bad, good
+from tests.unit.engine.test_settle import failed_line
+from tests.unit.engine.workbench import PROVIDERS, Job
 
 
 @pytest.fixture(params=PROVIDERS)
@@ -131,175 +35,248 @@ def job_of(request: pytest.FixtureRequest, home: Path) -> Callable[..., Job]:
     return lambda rows, **more: Job(request.param, home, rows, **more)
 
 
-def test_answers_come_in_the_order_of_the_rows_however_they_were_sent(job_of: Callable[..., Job]) -> None:
-    job = job_of(rows_of(25), shard_rows=10)
-    for shard, size in enumerate((10, 10, 5)):
-        lines = [job.good(shard, at) for at in range(size)]
-        random.Random(shard).shuffle(lines)
-        job.give(shard, lines[:4], lines[4:])
-    totals, answers = job.merged()
-    assert [each["text"] for each in answers] == [f"answer {row // 10}.{row % 10}" for row in range(25)]
-    assert [each["custom_id"] for each in answers] == [f"user-{row}" for row in range(25)]
-    assert [each["batch_id"] for each in answers] == [f"batch_{row // 10}" for row in range(25)]
-    assert {(each["outcome"], each["provider"], each["model"], each["attempt"]) for each in answers} == {
-        ("succeeded", job.provider, "m-dated", 1)
-    }
-    assert (totals.succeeded, totals.failed, totals.usage) == (25, 0, Usage(75, 50))
-    assert totals.cost_usd == 25 * (3 * 0.25 + 2 * 0.5)
-    assert {each["cost_usd"] for each in answers} == {1.75}
+def line_for(job: Job, attempt: ShardRecord, at: int, kind: str) -> bytes:
+    id_ = wire_id(attempt.label, at)
+    if kind == "good":
+        return json.dumps(good(job.provider, id_, f"answer of attempt {attempt.attempt}")).encode()
+    if kind == "bad":
+        return json.dumps(bad(job.provider, id_)).encode()
+    return json.dumps(failed_line(job.provider, id_, "bad request")).encode()
 
 
-def test_duplicate_unknown_and_unreadable_lines_are_counted_and_change_no_answer(job_of: Callable[..., Job]) -> None:
-    job = job_of(rows_of(4), shard_rows=2)
-    strange = [
-        json.dumps(good(job.provider, "somebody-else", "theirs")).encode(),
-        json.dumps(good(job.provider, job.id(1, 0), "of another shard")).encode(),
-        json.dumps(good(job.provider, wire_id(job.shards[0].label, 2), "beyond the end")).encode(),
-    ]
-    deep = b'{"x":' + b"[" * 50_000 + b"]" * 50_000 + b"}"
-    broken = [b"not json", b"{}", b"[1]", b"\xff\xfe", job.good(0, 1)[:-30], deep]
-    job.give(0, [job.good(0, 1), *strange, b"", job.good(0, 0), *broken], [job.bad(0, 0), job.good(0, 1)])
-    job.give(1, [job.good(1, 0), job.good(1, 1)])
-    totals, answers = job.merged()
-    assert [each["text"] for each in answers] == ["answer 0.0", "answer 0.1", "answer 1.0", "answer 1.1"]
-    assert (totals.duplicates, totals.unknown, totals.unreadable) == (2, 3, 6)
-    assert totals.usage == Usage(12, 8)
+def rows_asked(job: Job, attempt: ShardRecord) -> list[int]:
+    """The user's rows of an attempt, as kept beside its requests."""
+    with carried_path(job.folder, attempt.label).open("rb") as file:
+        return [decode_carried(line).row for line in file]
 
 
-@pytest.mark.parametrize(
-    ("state", "outcome", "again"),
-    [
-        (State.SUCCEEDED, "missing", True),
-        (State.FAILED, "errored", False),
-        (State.EXPIRED, "expired", True),
-        (State.CANCELLED, "cancelled", False),
-    ],
-)
-def test_rows_without_a_line_end_as_their_batch_did_and_the_paid_answers_are_kept(
-    job_of: Callable[..., Job], state: State, outcome: str, again: bool
-) -> None:
-    job = job_of(rows_of(3))
-    job.give(0, [job.good(0, 1)], state=state, problems=("too many tokens",))
-    totals, answers = job.merged()
-    assert [each["outcome"] for each in answers] == [outcome, "succeeded", outcome]
-    assert (answers[0]["text"], answers[0]["usage"], answers[0]["cost_usd"]) == (None, None, None)
-    assert answers[0]["error"]["retryable"] is again
-    if state is State.FAILED:
-        assert answers[0]["error"]["message"] == "too many tokens"
-    assert (totals.succeeded, getattr(totals, outcome), totals.cost_usd) == (1, 2, 1.75)
+def requests_asked(job: Job, attempt: ShardRecord) -> list[dict[str, Any]]:
+    content = shard_path(job.folder, attempt.label).read_bytes()
+    if job.provider == "anthropic":
+        found: list[dict[str, Any]] = json.loads(content)["requests"]
+        return found
+    assert content.endswith(b"\n")
+    return [json.loads(line) for line in content.splitlines()]
 
 
-def test_a_cut_last_line_costs_only_its_own_row(job_of: Callable[..., Job]) -> None:
-    job = job_of(rows_of(3))
-    job.give(0, [job.good(0, 0), job.good(0, 1), job.good(0, 2)[:-15]])
-    totals, answers = job.merged()
-    assert [each["outcome"] for each in answers] == ["succeeded", "succeeded", "missing"]
-    assert totals.unreadable == 1
-
-
-def test_a_shard_that_was_never_made_into_a_batch_has_its_reason_on_every_row(job_of: Callable[..., Job]) -> None:
-    job = job_of(rows_of(3), shard_rows=2)
-    job.parts.append((replace(job.shards[0], state="failed", problem="openai refused it"), None))
-    job.give(1, [job.good(1, 0)])
-    totals, answers = job.merged()
-    assert [each["outcome"] for each in answers] == ["errored", "errored", "succeeded"]
-    assert answers[0]["error"] == {"code": "batch_failed", "message": "openai refused it", "retryable": False}
-    assert answers[0]["batch_id"] == ""
-    assert totals.errors["batch_failed"].count == 2
-
-
-def test_failures_are_summed_up_by_code(job_of: Callable[..., Job]) -> None:
-    job = job_of(rows_of(3))
-    job.give(0, [job.good(0, 0)], [job.bad(0, 1), job.bad(0, 2)])
-    totals, answers = job.merged()
-    (group,) = totals.errors.values()
-    assert (group.count, group.message, group.retryable, totals.errored) == (2, "boom", True, 2)
-    assert answers[1]["error"]["message"] == "boom"
-
-
-def test_the_users_own_ids_and_columns_survive(job_of: Callable[..., Job]) -> None:
-    ids: list[str | int | None] = ["same", "same", None, 17, "ключ 🔑", "x" * 1000, ""]
-    columns = [b'{"lang":"de","n":12345678901234567890123}', None, b'{"a":{"b":[null]}}', None, None, None, b"{}"]
-    rows = [row(number, custom_id=id_, columns=columns[number]) for number, id_ in enumerate(ids)]
-    job = job_of(rows)
-    job.give(0, [job.good(0, at) for at in reversed(range(len(rows)))])
-    _, answers = job.merged()
-    assert [each["custom_id"] for each in answers] == ids
-    assert (answers[0]["lang"], answers[0]["n"], answers[2]["a"]) == ("de", 12345678901234567890123, {"b": [None]})
-
-
-def test_an_unknown_price_is_no_cost_at_all(job_of: Callable[..., Job]) -> None:
-    job = job_of(rows_of(1))
-    job.give(0, [job.good(0, 0)])
-    totals, answers = job.merged(price=None)
-    assert (totals.cost_usd, totals.price_note, answers[0]["cost_usd"]) == (None, None, None)
-    assert totals.usage == Usage(3, 2)
-
-
-def test_the_note_of_the_price_goes_with_the_sum(job_of: Callable[..., Job]) -> None:
-    job = job_of(rows_of(1))
-    job.give(0, [job.good(0, 0)])
-    assert job.merged()[0].price_note == "a list, batch price"
-
-
-def test_json_that_was_asked_for_is_parsed_and_other_text_is_not(job_of: Callable[..., Job]) -> None:
-    job = job_of([row(0, chat()), *(row(number, chat(schema={"type": "object"})) for number in (1, 2))])
-    texts = ['{"a": 1}', '{"a": 1}', "Sure! {"]
-    job.give(0, [json.dumps(good(job.provider, job.id(0, at), text)).encode() for at, text in enumerate(texts)])
-    _, answers = job.merged()
-    assert "parsed" not in answers[0]
-    assert (answers[1]["parsed"], answers[1]["text"]) == ({"a": 1}, '{"a": 1}')
-    assert (answers[2]["parsed"], answers[2]["text"]) == (None, "Sure! {")
-
-
-def test_every_vector_of_a_row_comes_back(home: Path) -> None:
-    job = Job("openai", home, [row(0, vector("a")), row(1, vector("a", "b"))])
-    lines = []
-    for at, vectors in enumerate(([[0.5]], [[0.25], [0.75]])):
-        data = [{"embedding": each, "index": index} for index, each in enumerate(vectors)]
-        body = {"data": data[::-1], "usage": {"prompt_tokens": 3}}
-        lines.append(json.dumps({"custom_id": job.id(0, at), "response": {"status_code": 200, "body": body}}).encode())
-    job.give(0, lines)
-    _, answers = job.merged()
-    assert (answers[0]["embedding"], answers[0].get("embeddings")) == ([0.5], None)
-    assert (answers[1].get("embedding"), answers[1]["embeddings"]) == (None, [[0.25], [0.75]])
-
-
-def test_merging_again_gives_the_same_bytes(job_of: Callable[..., Job]) -> None:
-    job = job_of(rows_of(5))
-    job.give(0, [job.good(0, at) for at in range(5)])
-    job.merged()
-    before = (job.folder / "answers.jsonl").read_bytes()
-    job.merged()
-    assert (job.folder / "answers.jsonl").read_bytes() == before
-
-
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.data())
+@settings(max_examples=50, deadline=None)
+@given(data=st.data())
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_no_answer_is_ever_on_the_wrong_row(provider: str, tmp_path_factory: pytest.TempPathFactory, data: Any) -> None:
-    job = Job(provider, tmp_path_factory.mktemp("merge"), rows_of(12), shard_rows=5)
-    sent = set()
-    for shard, size in enumerate((5, 5, 2)):
-        places = data.draw(st.lists(st.integers(0, size - 1), max_size=8))
-        sent |= {shard * 5 + at for at in places}
-        noise = data.draw(
-            st.lists(st.sampled_from([b"", b"{", b"  ", b"\x00", job.good((shard + 1) % 3, 0)]), max_size=3)
-        )
-        lines = data.draw(st.permutations([*(job.good(shard, at) for at in places), *noise]))
-        cut = data.draw(st.integers(0, len(lines)))
-        job.give(shard, lines[:cut], lines[cut:])
+def test_after_any_failures_the_next_attempt_holds_just_those_rows_and_the_whole_adds_up(
+    provider: str, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    texts = data.draw(st.lists(st.sampled_from(["x", "é" * 40, '"custom_id":"a"', "🔑" * 20]), min_size=1, max_size=14))
+    rows = [row(number, chat(f"{number} {text}"), custom_id=f"user-{number}") for number, text in enumerate(texts)]
+    job = Job(provider, tmp_path_factory.mktemp("merge"), rows, shard_rows=5)
+    most_attempts = data.draw(st.integers(1, 4))
+    expected: dict[int, tuple[str, int]] = {}
+    answered = 0
+    for first in job.shards:
+        attempt: ShardRecord | None = first
+        asked = rows_asked(job, first)
+        while attempt is not None:
+            assert rows_asked(job, attempt) == asked
+            requests = requests_asked(job, attempt)
+            ids = [each["key" if provider == "google" else "custom_id"] for each in requests]
+            assert ids == [wire_id(attempt.label, at) for at in range(len(asked))]
+            assert all(parse_wire_id(each) == (attempt.label, at) for at, each in enumerate(ids))
+            for number, request in zip(asked, requests, strict=True):
+                content = rows[number].request.messages[0].content  # type: ignore[union-attr]
+                assert json.dumps(content, ensure_ascii=False) in json.dumps(request, ensure_ascii=False)
+            path = shard_path(job.folder, attempt.label)
+            assert path.stat().st_size == attempt.bytes <= min(job.limits.max_bytes, first.bytes)
+            assert attempt.rows == len(asked) <= job.limits.max_rows
+            kinds = data.draw(
+                st.lists(
+                    st.sampled_from(["good", "bad", "never", "absent"]), min_size=len(asked), max_size=len(asked)
+                )
+            )
+            lines = [line_for(job, attempt, at, kind) for at, kind in enumerate(kinds) if kind != "absent"]
+            lines = data.draw(st.permutations(lines))
+            cut = data.draw(st.integers(0, len(lines)))
+            shard, batch = job.give(attempt, lines[:cut], lines[cut:])
+            found = job.settled(shard, batch, ask_again=attempt.attempt < most_attempts)
+            for number, kind in zip(asked, kinds, strict=True):
+                expected[number] = (kind, attempt.attempt)
+                answered += kind == "good"
+            again = [number for number, kind in zip(asked, kinds, strict=True) if kind in ("bad", "absent")]
+            following = found.following
+            assert (following is not None) is (bool(again) and attempt.attempt < most_attempts)
+            attempt, asked = following, again
     totals, answers = job.merged()
+    outcomes = {"good": "succeeded", "bad": "errored", "never": "errored", "absent": "missing"}
+    assert [each["custom_id"] for each in answers] == [f"user-{number}" for number in range(len(rows))]
     for number, answer in enumerate(answers):
-        assert answer["custom_id"] == f"user-{number}"
-        if number in sent:
-            assert answer["text"] == f"answer {number // 5}.{number % 5}"
-        else:
-            assert answer["outcome"] == "missing"
-    assert totals.succeeded == len(sent)
+        kind, last = expected[number]
+        assert (answer["outcome"], answer["attempt"]) == (outcomes[kind], last)
+        if kind == "good":
+            assert answer["text"] == f"answer of attempt {last}"
+    counted = Counter(each["outcome"] for each in answers)
+    assert {name: getattr(totals, name) for name in map(str, Outcome)} == {
+        name: counted.get(name, 0) for name in map(str, Outcome)
+    }
+    codes = Counter(each["error"]["code"] for each in answers if each["error"])
+    assert {code: group.count for code, group in totals.errors.items()} == codes
+    # every attempt's tokens and money, not only the last one's
+    assert totals.usage == Usage(3 * answered, 2 * answered)
+    assert totals.cost_usd == pytest.approx(1.75 * answered)
 
 
-@pytest.mark.parametrize("state", list(State))
-def test_every_end_of_a_batch_has_a_word_for_a_missing_line(state: State) -> None:
-    outcome, failure = without_line(state, ["a", "b"])
-    assert outcome is not Outcome.SUCCEEDED and failure.message
+def test_what_failed_attempts_used_is_paid_and_counted(home: Path) -> None:
+    job = Job("openai", home, rows_of(3))
+    failed = json.dumps(
+        {
+            "custom_id": job.id(0, 1),
+            "response": {
+                "status_code": 500,
+                "body": {"error": {"message": "boom"}, "usage": {"prompt_tokens": 10, "completion_tokens": 4}},
+            },
+        }
+    ).encode()
+    shard, batch = job.give(0, [job.good(0, 0), failed, job.good(0, 2)])
+    following = job.settled(shard, batch, ask_again=True).following
+    assert following is not None
+    job.give(following, [line_for(job, following, 0, "good")])
+    totals, answers = job.merged()
+    assert (totals.submitted, totals.succeeded, totals.errors) == (3, 3, {})
+    assert totals.usage == Usage(10 + 9, 4 + 6)
+    assert totals.cost_usd == 3 * 1.75 + 10 * 0.25 + 4 * 0.5
+    # the last attempt's answer carries its own cost: what was wasted stands in the totals alone
+    assert [each["cost_usd"] for each in answers] == [1.75] * 3
+
+
+def test_only_the_shards_that_were_asked_again_are_joined_line_by_line(job_of: Callable[..., Job]) -> None:
+    job = job_of(rows_of(9), shard_rows=3)
+    for number in (0, 2):
+        job.give(number, [job.good(number, at) for at in range(3)])
+    shard, batch = job.give(1, [job.good(1, 0), job.good(1, 2)])
+    following = job.settled(shard, batch, ask_again=True).following
+    assert following is not None
+    job.give(following, [line_for(job, following, 0, "good")])
+    _, answers = job.merged()
+    assert [each["attempt"] for each in answers] == [1, 1, 1, 1, 2, 1, 1, 1, 1]
+    assert [each["batch_id"] for each in answers] == ["batch_0"] * 3 + ["batch_1", "batch_1_2", "batch_1"] + [
+        "batch_2"
+    ] * 3
+
+
+def test_a_later_attempt_that_was_never_sent_leaves_its_rows_the_answers_they_have(job_of: Callable[..., Job]) -> None:
+    job = job_of(rows_of(3))
+    shard, batch = job.give(0, [job.good(0, 0), job.bad(0, 1), job.good(0, 2)])
+    found = job.settled(shard, batch, ask_again=True)
+    assert found.following is not None
+    # cancelled before it was sent: it has no answers of its own
+    job.done.append(replace(found.following, id=9, state="failed", problem="cancelled before it was sent"))
+    totals, answers = job.merged()
+    assert [each["outcome"] for each in answers] == ["succeeded", "errored", "succeeded"]
+    assert (totals.submitted, totals.succeeded, totals.errored) == (3, 2, 1)
+
+
+def test_answers_that_are_kept_compressed_are_merged_all_the_same(job_of: Callable[..., Job]) -> None:
+    job = job_of(rows_of(4), shard_rows=2)
+    job.give(0, [job.good(0, 0), job.good(0, 1)])
+    shard, batch = job.give(1, [job.good(1, 0)])
+    following = job.settled(shard, batch, ask_again=True).following
+    assert following is not None
+    job.give(following, [line_for(job, following, 0, "good")])
+    first = job.merged()
+    content = (job.folder / "answers.jsonl").read_bytes()
+    for each in job.done:
+        compress(answers_part(job.folder, each.label))
+        compress(carried_path(job.folder, each.label))
+    assert job.merged() == first
+    assert (job.folder / "answers.jsonl").read_bytes() == content
+
+
+def test_a_full_disk_leaves_the_answers_that_were_there(job_of: Callable[..., Job], monkeypatch: Any) -> None:
+    job = job_of(rows_of(2))
+    job.give(0, [job.good(0, 0), job.good(0, 1)])
+    job.merged()
+    into = job.folder / "answers.jsonl"
+    into.write_text("what was there")
+    with monkeypatch.context() as patch:
+        patch.setenv("BATCHMARK_DISK_FULL_AT", "answers.jsonl")
+        with pytest.raises(LocalTrouble, match="disk is full"):
+            merge(job.done, folder=job.folder, into=into)
+    assert into.read_text() == "what was there"
+    assert not list(job.folder.glob(".*.part"))
+
+
+def test_answers_that_are_gone_are_this_machines_trouble_and_nothing_is_half_written(job_of: Callable[..., Job]) -> None:
+    job = job_of(rows_of(4), shard_rows=2)
+    for number in (0, 1):
+        job.give(number, [job.good(number, at) for at in range(2)])
+    job.merged()
+    (job.folder / "answers.jsonl").unlink()
+    answers_part(job.folder, job.shards[1].label).unlink()
+    with pytest.raises(LocalTrouble):
+        merge(job.done, folder=job.folder, into=job.folder / "answers.jsonl")
+    assert not (job.folder / "answers.jsonl").exists()
+
+
+def test_an_attempt_that_lost_lines_is_not_joined_to_the_wrong_rows(job_of: Callable[..., Job]) -> None:
+    job = job_of(rows_of(3))
+    shard, batch = job.give(0, [job.good(0, 0), job.bad(0, 1), job.good(0, 2)])
+    following = job.settled(shard, batch, ask_again=True).following
+    assert following is not None
+    job.give(following, [line_for(job, following, 0, "good")])
+    job.merged()
+    path = answers_part(job.folder, shard.label)
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    with pytest.raises(ValueError, match="shorter"):
+        list(final_lines(job.done, job.folder))
+
+
+def shard(number: int, attempt: int, totals: Totals | None, handed_on: Totals | None = None) -> ShardRecord:
+    return ShardRecord(
+        id=0,
+        job_id="job1",
+        number=number,
+        attempt=attempt,
+        label="x",
+        endpoint="/v1/x",
+        rows=1,
+        bytes=1,
+        digest="",
+        state="collected",
+        answers=None if totals is None else {"path": "x"},
+        totals=None if totals is None else msgspec.to_builtins(totals),
+        handed_on=None if handed_on is None else msgspec.to_builtins(handed_on),
+    )
+
+
+def test_sums_of_what_is_collected_so_far_count_every_row_once() -> None:
+    group = ErrorGroup(2, "boom", True)
+    first = Totals(
+        submitted=5, succeeded=3, errored=2, usage=Usage(10, 5), cost_usd=1.0, errors={"status_500": group}, duplicates=1
+    )
+    handed_on = Totals(submitted=2, errored=2, cost_usd=None, errors={"status_500": group})
+    # the next attempt is still under way: its rows are not here yet, but their last word so far is
+    assert sum_up([shard(0, 1, first, handed_on), shard(0, 2, None)]).submitted == 5
+    second = Totals(submitted=2, succeeded=1, expired=1, usage=Usage(4, 2), cost_usd=0.5)
+    whole = sum_up([shard(0, 1, first, handed_on), shard(0, 2, second)])
+    assert (whole.submitted, whole.succeeded, whole.errored, whole.expired) == (5, 4, 0, 1)
+    assert (whole.usage, whole.cost_usd, whole.errors, whole.duplicates) == (Usage(14, 7), 1.5, {}, 1)
+
+
+def test_a_sum_with_an_unknown_cost_in_it_is_unknown() -> None:
+    known, unknown = Totals(submitted=1, cost_usd=1.0), Totals(submitted=1, cost_usd=None)
+    assert sum_up([shard(0, 1, known), shard(1, 1, unknown)]).cost_usd is None
+    assert sum_up([shard(0, 1, unknown), shard(1, 1, known)]).cost_usd is None
+    assert sum_up([]).cost_usd is None
+
+
+def test_no_rows_merge_to_an_empty_file(home: Path) -> None:
+    merge([], folder=home, into=home / "answers.jsonl")
+    assert answers_in(home / "answers.jsonl") == []
+
+
+def test_a_batch_and_its_attempt_stand_on_every_answer(job_of: Callable[..., Job]) -> None:
+    job = job_of(rows_of(1))
+    shard_, batch = job.give(0, [job.bad(0, 0)])
+    assert isinstance(batch, BatchRecord)
+    following = job.settled(shard_, batch, ask_again=True).following
+    assert following is not None
+    job.give(following, [line_for(job, following, 0, "bad")])
+    _, (answer,) = job.merged()
+    assert (answer["batch_id"], answer["attempt"], answer["outcome"]) == ("batch_0_2", 2, "errored")

@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from batchmark.domain.ids import make_label, wire_id
 from batchmark.domain.limits import Limits
 from batchmark.domain.request import Row, Settings
-from batchmark.engine.stage import carried_path, raw_folder, shard_path, stage
+from batchmark.engine.estimate import Estimate, estimate, total
+from batchmark.engine.stage import carried_path, encoded_rows, shard_path, stage
 from batchmark.errors import LocalTrouble, RowError
 from batchmark.ledger.records import ShardRecord
+from batchmark.prices.lookup import resolve
 from batchmark.providers import registry
 from batchmark.workload.answers import decode_carried
 from tests.support import chat, row, rows_of, vector, wire
@@ -28,11 +30,11 @@ PROVIDERS = list(registry.BUILT_IN)
 
 
 def limits(provider: str, **changes: Any) -> Limits:
-    return replace(registry.find(provider).limits, **changes)
+    return replace(registry.find(provider).limits, **{"vary_rows": False, **changes})
 
 
 def put(
-    rows: list[Row], provider: str, folder: Path, *, job: str = "job1", attempt: int = 1, **most: Any
+    rows: list[Row], provider: str, folder: Path, *, job: str = "job1", **most: Any
 ) -> list[ShardRecord]:
     return stage(
         rows,
@@ -42,7 +44,6 @@ def put(
         model="m",
         job_id=job,
         folder=folder,
-        attempt=attempt,
     )
 
 
@@ -145,19 +146,6 @@ def test_a_row_that_cannot_be_used_is_named_and_leaves_no_file_behind(provider: 
     assert not folder.exists()
 
 
-def test_a_bad_row_in_a_later_attempt_leaves_the_earlier_one_alone(home: Path) -> None:
-    folder = home / "job"
-    (first,) = put(rows_of(2), "openai", folder)
-    kept = raw_folder(folder, first.label)
-    kept.mkdir(parents=True)
-    (kept / "paid.jsonl").write_text("{}")
-    with pytest.raises(RowError):
-        put([*rows_of(3), BAD["unsupported"][0]], "openai", folder, attempt=2, max_rows=1)
-    assert (kept / "paid.jsonl").exists()
-    left = {path.name for path in folder.iterdir()}
-    assert left == {f"{first.label}.requests", f"{first.label}.rows", "raw"}
-
-
 def test_an_interrupt_leaves_no_file_behind_either(home: Path) -> None:
     def rows() -> Any:
         yield from rows_of(5)
@@ -182,6 +170,62 @@ def test_what_is_kept_beside_a_shard_says_which_rows_want_json(home: Path) -> No
     kept = [decode_carried(line) for line in carried_path(home / "job", shard.label).read_bytes().splitlines()]
     assert [each.wants_json for each in kept] == [False, True, True]
     assert [bytes(each.columns) for each in kept] == [b'{"a":1}', b"null", b"null"]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_the_rows_of_a_shard_file_can_be_taken_out_again_one_by_one(provider: str, home: Path) -> None:
+    shards = put(rows_of(25), provider, home / "job", max_rows=10, vary_rows=False)
+    for shard in shards:
+        path = shard_path(home / "job", shard.label)
+        with path.open("rb") as file:
+            encoded = list(encoded_rows(file, wire(provider).FRAME, shard.rows))
+        assert len(encoded) == shard.rows
+        assert [json.loads(each) for each in encoded] == requests_in(provider, path)
+        frame = wire(provider).FRAME
+        assert frame.prefix + frame.separator.join(encoded) + frame.suffix == path.read_bytes()
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_what_shards_may_take_adds_up_to_the_estimate_of_the_whole(provider: str, home: Path) -> None:
+    rows = [row(number, chat("x" * number, settings=Settings(max_tokens=50))) for number in range(1, 26)]
+    model = registry.find(provider).default_model
+    price = resolve(provider, model)
+    most = limits(provider, max_rows=10, vary_rows=False)
+    shards = stage(
+        rows, wire(provider), most, source="x", model=model, job_id="00000000", folder=home / "job", price=price
+    )
+    parts = total(Estimate(**shard.estimate or {}) for shard in shards)
+    whole = estimate(rows, wire(provider), most, source="x", model=model, price=price)
+    assert (whole.rows, whole.shards, whole.max_output_tokens) == (25, 3, 25 * 50)
+    assert replace(parts, input_cost_usd=None, most_cost_usd=None) == replace(
+        whole, input_cost_usd=None, most_cost_usd=None
+    )
+    assert parts.most_cost_usd == pytest.approx(whole.most_cost_usd)
+    assert parts.input_cost_usd == pytest.approx(whole.input_cost_usd)
+    assert whole.most_cost_usd is not None and whole.input_cost_usd is not None
+    assert 0 < whole.input_cost_usd < whole.most_cost_usd
+
+
+def test_the_digest_of_what_is_kept_beside_a_shard_is_recorded(home: Path) -> None:
+    for shard in put(rows_of(5), "openai", home / "job", max_rows=2):
+        content = carried_path(home / "job", shard.label).read_bytes()
+        assert shard.carried_digest == hashlib.sha256(content).hexdigest()
+
+
+def test_staging_says_now_and_then_how_far_it_is(home: Path) -> None:
+    told: list[int] = []
+    stage(
+        rows_of(20_001), wire("openai"), limits("openai"),
+        source="x", model="m", job_id="job1", folder=home / "job", tell=told.append,
+    )  # fmt: skip
+    assert told == [10_000, 20_000]
+
+
+def test_a_full_disk_leaves_no_file_behind(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BATCHMARK_DISK_FULL_AT", "bm-job1-1-1.*")
+    with pytest.raises(LocalTrouble, match="disk is full"):
+        put(rows_of(5), "openai", home / "job", max_rows=2)
+    assert not (home / "job").exists()
 
 
 def test_a_folder_that_cannot_be_made_is_this_machines_trouble(home: Path) -> None:

@@ -3,170 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from batchmark.domain.lifecycle import BatchRef, Counts, FileRef, ModelInfo, RawFile, Snapshot, State
-from batchmark.engine.events import Event, Submitted, Trouble, Uploading
-from batchmark.engine.pace import Pace
-from batchmark.engine.submit import submit
+from batchmark.domain.lifecycle import BatchRef, State
+from batchmark.engine.events import Submitted, Uploading
+from batchmark.engine.reconcile import intent_of, reconcile
+from batchmark.engine.stage import shard_path
+from batchmark.engine.submit import DamagedShard
 from batchmark.errors import Ambiguous, BadCredentials, BatchmarkError, LocalTrouble, RateLimited, Refused, Retryable
-from batchmark.ledger.records import JobRecord, RunRecord, ShardRecord
-from batchmark.ledger.store import Ledger
-from batchmark.providers import registry
+from batchmark.ledger.lock import held
 from batchmark.providers.seam import Submission
-from tests.support import in_virtual_time, wire
-
-EPOCH = datetime(2026, 8, 1, tzinfo=UTC)
-PACE = Pace(grace_s=30)
-
-
-class FakeProvider:
-    """An account in memory on the loop's clock, at the seam. `script` says what each create does, in order.
-
-    A step is an error to raise, or `stored` followed by one: the batch was made all the same.
-    """
-
-    def __init__(self, name: str, *script: object, visible_after_s: float = 0.0) -> None:
-        self.spec = registry.find(name)
-        self.script = list(script)
-        self.visible_after_s = visible_after_s
-        self.batches: list[Snapshot] = []
-        self.cancelled: list[BatchRef] = []
-        self.uploads = self.creates = 0
-        self.results: dict[str, bytes] = {}
-
-    def _now(self) -> datetime:
-        return EPOCH + timedelta(seconds=asyncio.get_running_loop().time())
-
-    def store(self, label: str | None, rows: int, *, age_s: float = 0.0) -> BatchRef:
-        ref = BatchRef(self.spec.name, f"batch_{len(self.batches)}")
-        self.batches.append(
-            Snapshot(
-                ref=ref,
-                state=State.RUNNING,
-                raw_status="",
-                created_at=self._now() - timedelta(seconds=age_s),
-                counts=Counts(total=rows),
-                label=None if self.spec.name == "anthropic" else label,
-            )
-        )
-        return ref
-
-    async def now(self) -> datetime:
-        return self._now()
-
-    async def upload(self, shard: Path, label: str) -> FileRef | None:
-        self.uploads += 1
-        return FileRef(self.spec.name, "file-1")
-
-    async def create(self, submission: Submission) -> BatchRef:
-        self.creates += 1
-        await asyncio.sleep(1)
-        step = self.script.pop(0) if self.script else None
-        if isinstance(step, tuple):
-            self.store(submission.label, submission.rows)
-            step = step[0]
-        if isinstance(step, BaseException):
-            raise step
-        return self.store(submission.label, submission.rows)
-
-    async def list_batches(self, since: datetime | None = None) -> AsyncIterator[Snapshot]:
-        for snapshot in reversed(self.batches):
-            assert snapshot.created_at is not None
-            if self._now() >= snapshot.created_at + timedelta(seconds=self.visible_after_s):
-                yield snapshot
-
-    async def get(self, ref: BatchRef) -> Snapshot:
-        return next(each for each in self.batches if each.ref == ref)
-
-    async def fetch(self, snapshot: Snapshot, into: Path) -> list[RawFile]:
-        path = into / "results.jsonl"
-        path.write_bytes(self.results.get(snapshot.ref.id, b""))
-        return [RawFile(path)]
-
-    async def cancel(self, ref: BatchRef) -> None:
-        self.cancelled.append(ref)
-
-    async def delete(self, ref: BatchRef) -> None: ...
-
-    async def delete_file(self, file: FileRef) -> None: ...
-
-    async def models(self) -> AsyncIterator[ModelInfo]:
-        return
-        yield
-
-    async def close(self) -> None: ...
-
-
-class Scene:
-    """A job with one staged shard, and an account to send it to."""
-
-    def __init__(self, home: Path, provider: FakeProvider) -> None:
-        self.provider, self.home = provider, home
-        self.ledger = Ledger(home / "ledger.sqlite3")
-        self.job = JobRecord(
-            id="job1",
-            run_id="run1",
-            provider=provider.spec.name,
-            model="m",
-            round=1,
-            rows=3,
-            folder="job",
-            emulated=False,
-            created_at=EPOCH,
-        )
-        self.ledger.record_run(RunRecord(id="run1", kind="run", source="x", emulated=False, created_at=EPOCH))
-        self.ledger.record_job(self.job)
-        self.ledger.record_shard(
-            ShardRecord(
-                id=0,
-                job_id="job1",
-                number=0,
-                attempt=1,
-                label="bm-job1-0-1",
-                endpoint="/v1/x",
-                rows=3,
-                bytes=9,
-                digest="",
-                state="staged",
-            )
-        )
-        self.told: list[Event] = []
-
-    @property
-    def shard(self) -> ShardRecord:
-        (found,) = self.ledger.shards("job1")
-        return found
-
-    def submit(self) -> tuple[BatchRef, float]:
-        name = self.provider.spec.name
-        return in_virtual_time(
-            submit(
-                self.provider,
-                wire(name),
-                self.ledger,
-                self.job,
-                self.shard,
-                self.home,
-                pace=PACE,
-                tell=self.told.append,
-            )
-        )
-
-    def troubles(self) -> list[str]:
-        return [each.message for each in self.told if isinstance(each, Trouble)]
+from tests.support import in_virtual_time
+from tests.unit.engine.fakes import EPOCH, PACE, FakeProvider, Scene
 
 
 @pytest.fixture
 def scene(home: Path) -> Callable[..., Scene]:
-    return lambda name, *script, **more: Scene(home, FakeProvider(name, *script, **more))
+    return lambda name, *script, shards=1, **more: Scene(home, FakeProvider(name, *script, **more), shards=shards)
 
 
 LABELLED = ["openai", "google"]
@@ -308,25 +168,10 @@ def test_without_a_label_batches_that_proved_to_be_somebody_elses_do_not_stop_us
 def test_a_batch_without_a_label_that_is_known_to_be_another_shards_is_no_candidate(
     scene: Callable[..., Scene],
 ) -> None:
-    here = scene("anthropic")
-    first, _ = here.submit()
-    here.ledger.record_shard(replace(here.shard, state="staged", number=1, label="bm-job1-1-1", file_id=None))
-    second = here.ledger.shards("job1")[1]
+    here = scene("anthropic", shards=2)
+    first, _ = here.submit(here.shards[0])
     here.provider.script = [LOST]
-
-    async def again() -> BatchRef:
-        return await submit(
-            here.provider,
-            wire("anthropic"),
-            here.ledger,
-            here.job,
-            second,
-            here.home,
-            pace=PACE,
-            tell=here.told.append,
-        )
-
-    ref, _ = in_virtual_time(again())
+    ref, _ = here.submit(here.shards[1])
     assert ref != first and len(here.provider.batches) == 2
 
 
@@ -351,12 +196,14 @@ def test_after_a_clear_no_the_shard_is_where_it_can_go_on_from(
         assert (here.shard.state, here.provider.uploads, len(here.provider.batches)) == ("submitted", 1, 1)
 
 
-def test_a_queue_that_is_full_is_waited_for(scene: Callable[..., Scene]) -> None:
-    here = scene("openai", RateLimited("queue full", retry_after_s=50), RateLimited("queue full"))
-    _, passed_s = here.submit()
-    assert (here.provider.creates, here.shard.state) == (3, "submitted")
-    assert passed_s >= 50 + 5
-    assert here.troubles() == ["queue full", "queue full"]
+def test_a_create_for_which_there_is_no_room_leaves_the_shard_uploaded_for_its_turn(scene: Callable[..., Scene]) -> None:
+    here = scene("openai", RateLimited("queue full", retry_after_s=50))
+    with pytest.raises(RateLimited, match="queue full") as caught:
+        here.submit()
+    assert (caught.value.retry_after_s, here.shard.state, here.shard.file_id) == (50, "uploaded", "file-1")
+    assert (here.shard.sent_at, here.shard.timeout_s) == (None, None)
+    here.submit()
+    assert (here.provider.creates, here.provider.uploads, here.shard.state) == (2, 1, "submitted")
 
 
 def test_a_ledger_in_trouble_after_the_create_leaves_the_intent_so_that_the_batch_is_found(
@@ -379,18 +226,7 @@ def test_a_shard_that_another_process_is_sending_is_not_sent(scene: Callable[...
     stale = here.shard
     here.submit()
     with pytest.raises(Ambiguous, match="being sent by another process"):
-        in_virtual_time(
-            submit(
-                here.provider,
-                wire("openai"),
-                here.ledger,
-                here.job,
-                replace(stale, state="uploaded"),
-                here.home,
-                pace=PACE,
-                tell=here.told.append,
-            )
-        )
+        here.submit(replace(stale, state="uploaded"))
     assert here.provider.creates == 1
 
 
@@ -398,18 +234,7 @@ def test_an_interrupt_waits_for_the_answer_to_a_create_under_way(scene: Callable
     here = scene("openai")
 
     async def interrupted() -> None:
-        work = asyncio.ensure_future(
-            submit(
-                here.provider,
-                wire("openai"),
-                here.ledger,
-                here.job,
-                here.shard,
-                here.home,
-                pace=PACE,
-                tell=here.told.append,
-            )
-        )
+        work = asyncio.ensure_future(here.submitting())
         await asyncio.sleep(0.5)
         work.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -417,3 +242,155 @@ def test_an_interrupt_waits_for_the_answer_to_a_create_under_way(scene: Callable
 
     in_virtual_time(interrupted())
     assert (here.shard.state, here.shard.batch_id) == ("submitted", "batch_0")
+
+
+def test_an_interrupt_that_hears_a_clear_no_leaves_nothing_to_look_for(scene: Callable[..., Scene]) -> None:
+    here = scene("openai", Refused("no such model"))
+
+    async def interrupted() -> None:
+        work = asyncio.ensure_future(here.submitting())
+        await asyncio.sleep(0.5)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+
+    in_virtual_time(interrupted())
+    assert (here.shard.state, here.shard.sent_at, here.provider.batches) == ("uploaded", None, [])
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "gone"])
+def test_a_shard_file_that_is_not_as_it_was_written_is_never_sent(scene: Callable[..., Scene], damage: str) -> None:
+    here = scene("openai")
+    path = shard_path(here.home / "job", here.shard.label)
+    content = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(content[:-20] if damage == "cut" else content.replace(b"question 1", b"question 7"))
+    with pytest.raises(DamagedShard, match="it was not sent"):
+        here.submit()
+    assert (here.provider.uploads, here.provider.creates, here.shard.state) == (0, 0, "staged")
+
+
+def test_an_uploaded_file_that_may_have_expired_is_sent_anew(scene: Callable[..., Scene]) -> None:
+    here = scene("google", Retryable("cannot reach it"))
+    with pytest.raises(Retryable):
+        here.submit()
+    uploaded = here.shard
+    assert (uploaded.state, uploaded.file_id) == ("uploaded", "file-1")
+    life_s = here.provider.spec.limits.file_life_s
+    assert life_s is not None and uploaded.uploaded_at is not None
+    # the ledger keeps our own clock, so the age is put into what is given to the call
+    old = replace(uploaded, uploaded_at=uploaded.uploaded_at - timedelta(seconds=0.9 * life_s))
+    here.submit(old)
+    assert (here.provider.uploads, here.shard.file_id, here.shard.state) == (2, "file-2", "submitted")
+
+
+def test_a_file_that_was_uploaded_on_another_account_is_sent_anew_on_this_one(scene: Callable[..., Scene]) -> None:
+    here = scene("openai", BadCredentials("the key was revoked"))
+    with pytest.raises(BadCredentials):
+        here.submit(identity="the first key")
+    assert here.shard.account == "the first key"
+    here.submit(identity="another key")
+    assert (here.provider.uploads, here.shard.file_id, here.shard.account) == (2, "file-2", "another key")
+
+
+def test_a_shard_that_was_cancelled_before_its_create_is_not_sent(scene: Callable[..., Scene]) -> None:
+    here = scene("openai", Retryable("cannot reach it"))
+    with pytest.raises(Retryable):
+        here.submit()
+    stale = here.shard
+    here.ledger.record_failed(stale, "uploaded", "cancelled before it was sent")
+    with pytest.raises(Refused, match="cancelled before it was sent"):
+        here.submit(stale)
+    assert (here.provider.creates, here.shard.state) == (1, "failed")
+
+
+def test_a_create_without_an_answer_is_given_up_after_its_time_and_looked_for(scene: Callable[..., Scene]) -> None:
+    here = scene("openai")
+    create = here.provider.create
+
+    async def never_answers(submission: Submission) -> BatchRef:
+        await create(submission)
+        await asyncio.sleep(100_000)
+        raise AssertionError
+
+    here.provider.create = never_answers  # type: ignore[method-assign]  # a provider that stores and then says nothing
+    ref, passed_s = here.submit()
+    assert (ref.id, here.shard.state, len(here.provider.batches)) == ("batch_0", "submitted", 1)
+    assert passed_s < 2 * PACE.create_timeout_s
+
+
+def test_a_batch_that_a_full_queue_turned_away_is_not_taken_for_the_next_one_of_the_same_file(
+    scene: Callable[..., Scene],
+) -> None:
+    here = scene("openai")
+    here.submit()
+    batch = here.ledger.batch_of(here.shard.id)
+    assert batch is not None and here.ledger.turn_away(here.shard, batch)
+    here.provider.end(0, State.FAILED)
+    here.provider.script = [(LOST,)]
+    ref, _ = here.submit()
+    assert (ref.id, here.provider.uploads, here.provider.creates) == ("batch_1", 1, 2)
+    assert here.provider.labels == [here.shard.label, f"{here.shard.label}-q1"]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_with_another_key_a_batch_is_not_believed_never_to_have_been_made(
+    scene: Callable[..., Scene], name: str
+) -> None:
+    here = scene(name, LOST)
+
+    async def stopped_in_the_middle() -> None:
+        work = asyncio.ensure_future(here.submitting(identity="the first key"))
+        await asyncio.sleep(5)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+
+    in_virtual_time(stopped_in_the_middle())
+    assert here.shard.state == "intended"
+    with pytest.raises(Ambiguous, match="another key or to another address") as caught:
+        in_virtual_time(reconciling(here, "another key"))
+    assert caught.value.hint is not None
+    assert (here.shard.state, here.provider.creates) == ("intended", 1)
+    assert in_virtual_time(reconciling(here, "the first key"))[0] is None
+    assert here.shard.state == "uploaded"
+
+
+def test_another_key_of_the_same_account_is_known_by_the_batches_that_it_shows(scene: Callable[..., Scene]) -> None:
+    here = scene("openai", shards=2)
+    here.submit(here.shards[0], identity="the first key")
+    here.provider.script = [LOST]
+
+    async def stopped_in_the_middle() -> None:
+        work = asyncio.ensure_future(here.submitting(here.shards[1], identity="the first key"))
+        await asyncio.sleep(5)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+
+    in_virtual_time(stopped_in_the_middle())
+    assert in_virtual_time(reconciling(here, "another key", at=1))[0] is None
+    assert here.shards[1].state == "uploaded"
+
+
+async def reconciling(here: Scene, identity: str, *, at: int = 0) -> BatchRef | None:
+    shard = here.shards[at]
+    account = here.account(identity)
+    return await reconcile(account, here.job, shard, intent_of(shard, here.job.provider), tell=here.told.append)
+
+
+def test_a_shard_without_a_label_waits_for_its_turn_while_another_process_sends(scene: Callable[..., Scene]) -> None:
+    here = scene("anthropic")
+    turns: list[str] = []
+
+    async def one_after_the_other() -> None:
+        with held(here.home / "sending-anthropic-me.lock", "a create at anthropic"):
+            work = asyncio.ensure_future(here.submitting())
+            await asyncio.sleep(30)
+            turns.append(here.shard.state)
+        await work
+
+    in_virtual_time(one_after_the_other())
+    assert (turns, here.shard.state, here.provider.creates) == (["uploaded"], "submitted", 1)

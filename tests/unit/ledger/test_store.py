@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from batchmark.domain.lifecycle import BatchRef, Counts, FileRef, Intent, Snapshot, State
 from batchmark.errors import LocalTrouble
@@ -40,6 +42,7 @@ SHARD = ShardRecord(
     digest="d" * 64,
     state="staged",
 )
+ANSWERS = {"path": "bm-job1-0-1.answers", "sha256": "abc", "bytes": 9}
 INTENT = Intent(label="bm-job1-0-1", rows=3, sent_at=NOW, timeout_s=600.0)
 
 
@@ -107,9 +110,13 @@ def test_a_shard_goes_from_staged_to_collected_and_keeps_every_fact(ledger: Ledg
     assert (shard.state, shard.file_id, shard.batch_id) == ("submitted", "file-1", "batch_1")
     assert (shard.sent_at, shard.timeout_s) == (NOW, 600.0)
     assert ledger.batch_of(shard.id) == batch
-    assert ledger.record_collected(shard, [{"path": "raw/x", "kind": "lines"}])
+    assert ledger.record_fetched(shard, [{"path": "raw/x", "sha256": "abc"}])
     (shard,) = ledger.shards("job1")
-    assert (shard.state, shard.raw) == ("collected", [{"path": "raw/x", "kind": "lines"}])
+    assert (shard.state, shard.raw) == ("fetched", [{"path": "raw/x", "sha256": "abc"}])
+    assert ledger.record_collected(shard, "fetched", answers=ANSWERS, totals={"submitted": 3}) is None
+    (shard,) = ledger.shards("job1")
+    assert (shard.state, shard.raw) == ("collected", [{"path": "raw/x", "sha256": "abc"}])
+    assert (shard.answers, shard.totals, shard.handed_on) == (ANSWERS, {"submitted": 3}, None)
     assert shard.collected_at is not None
 
 
@@ -124,8 +131,12 @@ def test_the_second_to_move_a_shard_is_told_that_it_came_too_late(ledger: Ledger
     assert not other.withdraw_intent(shard)
     assert not other.record_failed(shard, "intended", "x")
     assert other.jobs_by_batch("openai", emulated=True) == {"batch_1": "job1"}
-    assert ledger.record_collected(shard, [])
-    assert not other.record_collected(shard, [])
+    assert ledger.record_fetched(shard, [])
+    assert not other.record_fetched(shard, [])
+    following = replace(SHARD, attempt=2, label="bm-job1-0-2")
+    assert ledger.record_collected(shard, "fetched", answers=ANSWERS, totals={}, following=following) is not None
+    assert other.record_collected(shard, "fetched", answers=ANSWERS, totals={}, following=following) is None
+    assert [each.attempt for each in other.shards("job1")] == [1, 2]
 
 
 def test_of_many_at_once_exactly_one_may_create(ledger: Ledger, path: Path) -> None:
@@ -187,13 +198,13 @@ def test_a_poll_is_recorded_where_it_saw_something_new(ledger: Ledger) -> None:
         counts=Counts(total=3, succeeded=1, failed=0),
         problems=("odd",),
     )
-    ledger.record_snapshot(batch, seen, unseen_s=2.5)
+    ledger.record_snapshots([(batch, seen)], unseen_s=2.5)
     found = ledger.batch_of(shard.id)
     assert found is not None
     assert (found.state, found.raw_status, found.total, found.succeeded) == ("running", "in_progress", 3, 1)
     assert (found.created_at, found.started_at) == (NOW, NOW + timedelta(seconds=1))
     assert (found.problems, found.unseen_s) == (["odd"], 2.5)
-    ledger.record_snapshot(found, seen, unseen_s=9.0)
+    ledger.record_snapshots([(found, seen)], unseen_s=9.0)
     assert ledger.batch_of(shard.id) == found
 
 
@@ -213,26 +224,6 @@ def test_a_batch_leads_to_its_job_in_its_own_world_and_by_both_of_geminis_spelli
 
 
 # files that are no ledger of ours
-
-
-def test_a_ledger_of_a_newer_version_is_left_alone_with_a_sentence(ledger: Ledger, path: Path) -> None:
-    ledger.close()
-    with sqlite3.connect(path) as raw:
-        raw.execute("UPDATE schema_version SET version = 99")
-    raw.close()
-    with pytest.raises(LocalTrouble, match=r"written by a newer batchmark \(schema 99") as caught:
-        Ledger(path)
-    assert caught.value.hint is not None and "upgrade" in caught.value.hint
-
-
-def test_a_ledger_that_was_cut_short_at_its_making_is_completed(path: Path) -> None:
-    path.parent.mkdir()
-    with sqlite3.connect(path) as raw:
-        raw.execute("CREATE TABLE schema_version (version INTEGER PRIMARY KEY)")
-    raw.close()
-    ledger = Ledger(path)
-    ledger.record_run(RUN)
-    assert ledger.run("run1") == RUN
 
 
 def test_many_may_open_a_new_ledger_at_once(path: Path) -> None:
@@ -337,3 +328,270 @@ def test_a_batch_held_without_proof_goes_to_the_shard_whose_create_was_answered(
     assert [shard.state for shard in ledger.shards("job1")] == ["intended", "submitted"]
     held = ledger.batch_of(second.id)
     assert held is not None and (held.id, held.standing) == ("batch_1", "confirmed")
+
+
+# every way of a shard, and who comes too late
+
+
+def at(ledger: Ledger, state: str) -> ShardRecord:
+    """A shard that has got to a state."""
+    shard = staged(ledger)
+    for reached, move in (
+        ("uploaded", lambda: ledger.record_upload(shard, FileRef("openai", "file-1"), account="me")),
+        ("intended", lambda: ledger.record_intent(shard, INTENT, account="me")),
+        ("submitted", lambda: ledger.record_submitted(shard, batch_for(shard))),
+        ("fetched", lambda: ledger.record_fetched(shard, [{"path": "raw/x", "sha256": "abc"}])),
+    ):
+        if ledger.shard(shard.id).state == state:
+            break
+        assert move()
+        assert ledger.shard(shard.id).state == reached
+    return ledger.shard(shard.id)
+
+
+MOVES: dict[str, tuple[str, Callable[[Ledger, ShardRecord], object]]] = {
+    "upload": ("staged", lambda ledger, shard: ledger.record_upload(shard, None)),
+    "upload anew": ("uploaded", lambda ledger, shard: ledger.forget_upload(shard)),
+    "intend": ("uploaded", lambda ledger, shard: ledger.record_intent(shard, INTENT)),
+    "withdraw": ("intended", lambda ledger, shard: ledger.withdraw_intent(shard)),
+    "submit": ("intended", lambda ledger, shard: ledger.record_submitted(shard, batch_for(shard))),
+    "turn away": ("submitted", lambda ledger, shard: ledger.turn_away(shard, batch_for(shard))),
+    "release": ("submitted", lambda ledger, shard: ledger.release(shard, batch_for(shard))),
+    "fetch": ("submitted", lambda ledger, shard: ledger.record_fetched(shard, [])),
+    "fetch again": ("fetched", lambda ledger, shard: ledger.fetch_again(shard)),
+}
+
+
+@pytest.mark.parametrize("name", list(MOVES))
+@pytest.mark.parametrize("state", ["staged", "uploaded", "intended", "submitted", "fetched"])
+def test_a_shard_moves_only_from_the_state_that_it_is_in(ledger: Ledger, name: str, state: str) -> None:
+    origin, move = MOVES[name]
+    shard = at(ledger, state)
+    events = len(ledger.events("job1"))
+    assert bool(move(ledger, shard)) is (origin == state)
+    moved = ledger.shard(shard.id)
+    assert (moved == shard) is (origin != state)
+    assert len(ledger.events("job1")) - events == (origin == state)
+
+
+@pytest.mark.parametrize("name", list(MOVES))
+def test_who_holds_an_older_fence_makes_no_move_at_all(ledger: Ledger, name: str) -> None:
+    origin, move = MOVES[name]
+    shard = at(ledger, origin)
+    assert not move(ledger, replace(shard, fence=shard.fence + 1))
+    assert ledger.shard(shard.id) == shard
+    batch = ledger.batch_of(shard.id)
+    assert batch is None or batch.standing == "confirmed"
+
+
+@pytest.mark.parametrize("state", ["staged", "uploaded", "intended"])
+def test_a_shard_fails_only_from_where_it_was_last_seen(ledger: Ledger, state: str) -> None:
+    shard = at(ledger, state)
+    for other in {"staged", "uploaded", "intended", "submitted"} - {state}:
+        assert not ledger.record_failed(shard, other, "no")
+    assert ledger.record_failed(shard, state, "no")
+    assert (ledger.shard(shard.id).state, ledger.shard(shard.id).problem) == ("failed", "no")
+
+
+def test_the_answers_and_the_next_attempt_are_recorded_together_or_not_at_all(ledger: Ledger) -> None:
+    shard = at(ledger, "fetched")
+    following = replace(SHARD, attempt=2, label="bm-job1-0-2", rows=1)
+    taken = replace(SHARD, number=9, label=following.label)
+    ledger.record_shard(taken)
+    # the label of the next attempt is taken: nothing of it may stand
+    with pytest.raises(IntegrityError):
+        ledger.record_collected(shard, "fetched", answers=ANSWERS, totals={}, following=following)
+    assert ledger.shard(shard.id) == shard
+    found = ledger.record_collected(
+        shard, "fetched", answers=ANSWERS, totals={}, handed_on={"submitted": 1}, following=replace(following, label="y")
+    )
+    assert found is not None and (found.attempt, found.state, found.rows) == (2, "staged", 1)
+    assert found == ledger.shard(found.id)
+    assert (ledger.shard(shard.id).state, ledger.shard(shard.id).handed_on) == ("collected", {"submitted": 1})
+
+
+def test_the_rows_of_a_shard_that_failed_are_recorded_without_a_change_of_its_state(ledger: Ledger) -> None:
+    shard = staged(ledger)
+    ledger.record_failed(shard, "staged", "no such model")
+    failed = ledger.shard(shard.id)
+    ledger.record_collected(failed, "failed", answers=ANSWERS, totals={"submitted": 3})
+    found = ledger.shard(shard.id)
+    assert (found.state, found.problem, found.answers) == ("failed", "no such model", ANSWERS)
+
+
+def test_a_batch_that_a_full_queue_turned_away_stands_for_nothing_but_is_known(ledger: Ledger) -> None:
+    shard, batch = submitted(ledger)
+    assert ledger.turn_away(shard, batch)
+    now = ledger.shard(shard.id)
+    assert (now.state, now.sends, now.batch_id, now.file_id, now.sent_at) == ("uploaded", 1, None, "file-1", None)
+    assert ledger.batch_of(shard.id) is None
+    assert ledger.batches("job1") == {}
+    # it is ours, so it is no candidate for any shard, and `status` of it leads to the job
+    assert ledger.known_batches("openai", now, emulated=True) == {"batch_1"}
+    assert ledger.jobs_by_batch("openai", emulated=True) == {"batch_1": "job1"}
+    assert not ledger.turn_away(shard, batch)
+    assert ledger.record_intent(now, INTENT)
+    assert ledger.record_submitted(now, replace(batch, id="batch_2"))
+    found = ledger.batch_of(shard.id)
+    assert found is not None and found.id == "batch_2"
+    assert list(ledger.batches("job1")) == [shard.id]
+
+
+def test_which_batches_are_on_an_account(ledger: Ledger) -> None:
+    for number, (account, standing) in enumerate(
+        [("me", "confirmed"), ("me", "confirmed"), ("other", "confirmed"), ("me", "unconfirmed")]
+    ):
+        key = ledger.record_shard(replace(SHARD, number=number, label=f"bm-job1-{number}-1"))
+        shard = ledger.shard(key)
+        ledger.record_upload(shard, None)
+        ledger.record_intent(shard, INTENT, account=account)
+        created = NOW + timedelta(minutes=number)
+        batch = replace(batch_for(shard), id=f"batch_{number}", standing=standing, created_at=created)
+        assert ledger.record_submitted(shard, batch)
+    assert ledger.batches_on("openai", "me", emulated=True) == ["batch_1", "batch_0"]
+    assert ledger.batches_on("openai", "other", emulated=True) == ["batch_2"]
+    assert ledger.batches_on("openai", "me", emulated=False) == []
+    assert ledger.batches_on("google", "me", emulated=True) == []
+
+
+def test_how_long_earlier_batches_took_is_told_by_provider_model_and_world(ledger: Ledger) -> None:
+    for number, (state, took_s) in enumerate([("succeeded", 60.0), ("succeeded", 90.5), ("expired", 1.0), ("running", None)]):
+        key = ledger.record_shard(replace(SHARD, number=number, label=f"bm-job1-{number}-1"))
+        shard = ledger.shard(key)
+        ledger.record_upload(shard, None)
+        ledger.record_intent(shard, INTENT)
+        ended = None if took_s is None else NOW + timedelta(seconds=took_s)
+        batch = replace(batch_for(shard), id=f"b{number}", state=state, created_at=NOW, ended_at=ended)
+        ledger.record_submitted(shard, batch)
+    assert ledger.turnarounds_s("openai", "m", emulated=True) == [90.5, 60.0]
+    assert ledger.turnarounds_s("openai", "m", emulated=False) == []
+    assert ledger.turnarounds_s("openai", "other", emulated=True) == []
+    assert ledger.turnarounds_s("google", "m", emulated=True) == []
+
+
+def test_a_cancel_of_ours_is_recorded_with_the_batch(ledger: Ledger) -> None:
+    shard, batch = submitted(ledger)
+    ledger.record_cancel(batch)
+    found = ledger.batch_of(shard.id)
+    assert found is not None and found.cancel_asked_at is not None
+
+
+def test_that_the_user_cancelled_a_job_is_known_to_every_process(ledger: Ledger, path: Path) -> None:
+    assert not ledger.cancel_asked("job1")
+    ledger.record_cancel_asked("job1")
+    assert Ledger(path).cancel_asked("job1")
+    assert not ledger.cancel_asked("job2")
+
+
+def test_a_poll_of_many_is_one_transaction_and_none_where_nothing_is_new(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    for number in range(5):
+        shard = ledger.shard(ledger.record_shard(replace(SHARD, number=number, label=f"bm-job1-{number}-1")))
+        ledger.record_upload(shard, None)
+        ledger.record_intent(shard, INTENT)
+        batch = replace(batch_for(shard), id=f"b{number}")
+        ledger.record_submitted(shard, batch)
+        snapshot = Snapshot(ref=BatchRef("openai", batch.id), state=State.RUNNING, raw_status="in_progress")
+        seen.append((batch, snapshot))
+    count = 0
+    transaction = ledger.transaction
+
+    def counted() -> Any:
+        nonlocal count
+        count += 1
+        return transaction()
+
+    monkeypatch.setattr(ledger, "transaction", counted)
+    ledger.record_snapshots(seen, unseen_s=None)
+    assert count == 1
+    known = list(ledger.batches("job1").values())
+    count = 0
+    ledger.record_snapshots([(batch, snapshot) for batch, (_, snapshot) in zip(known, seen, strict=True)], unseen_s=1.0)
+    assert count == 0
+
+
+# runs
+
+
+def run_of(ledger: Ledger, number: int, *, shards: int = 1, jobs: int = 1) -> RunRecord:
+    run = replace(RUN, id=f"r{number}", created_at=NOW + timedelta(minutes=number), output="a.jsonl", options={"attempts": 2})
+    staged_jobs = []
+    for each in range(jobs):
+        job = replace(JOB, id=f"j{number}x{each}", run_id=run.id, provider=f"p{each}", round=1)
+        made = [
+            replace(SHARD, job_id=job.id, number=at_, label=f"bm-{job.id}-{at_}-1") for at_ in range(shards)
+        ]
+        staged_jobs.append((job, made))
+    ledger.record_staged(run, staged_jobs)
+    return run
+
+
+def test_a_run_is_recorded_with_all_its_jobs_and_shards_or_not_at_all(ledger: Ledger) -> None:
+    run = run_of(ledger, 1, shards=3, jobs=2)
+    assert ledger.run("r1") == run
+    assert [job.id for job in ledger.jobs("r1")] == ["j1x0", "j1x1"]
+    assert [len(ledger.shards(job.id)) for job in ledger.jobs("r1")] == [3, 3]
+    twice = replace(SHARD, job_id="j2", label="bm-j2-0-1")
+    with pytest.raises(IntegrityError):
+        ledger.record_staged(replace(run, id="r2"), [(replace(JOB, id="j2", run_id="r2"), [twice, twice])])
+    assert (ledger.run("r2"), ledger.job("j2")) == (None, None)
+
+
+def test_the_list_of_runs_says_how_far_each_is_newest_first(path: Path) -> None:
+    ledger = Ledger(path)
+    assert ledger.runs() == []
+    for number in range(4):
+        run_of(ledger, number, shards=3, jobs=1 if number else 2)
+    first, second, third = ledger.shards("j3x0")
+    ledger.record_upload(first, None)
+    ledger.record_intent(first, INTENT)  # in doubt
+    ledger.record_failed(second, "staged", "no")
+    ledger.record_failed(third, "staged", "no")
+    ledger.record_collected(ledger.shard(third.id), "failed", answers=ANSWERS, totals={})
+    # a later attempt that was never sent leaves its rows what they have, so it is over too
+    again = ledger.shard(ledger.record_shard(replace(third, attempt=2, label="bm-j3x0-2-2")))
+    ledger.record_failed(again, "staged", "no")
+    ledger.record_end("j2x0", totals={})
+    ledger.record_run_end("r2")
+    lines = ledger.runs()
+    assert [line.id for line in lines] == ["r3", "r2", "r1", "r0"]
+    newest, ended, _, oldest = lines
+    assert (newest.jobs, newest.rows, newest.shards, newest.shards_closed, newest.in_doubt) == (1, 3, 4, 2, 1)
+    assert (newest.ended_at, newest.jobs_ended, newest.output, newest.source) == (None, 0, "a.jsonl", "in.jsonl")
+    assert ended.ended_at is not None and ended.jobs_ended == 1
+    assert (oldest.jobs, oldest.rows, oldest.shards, oldest.provider) == (2, 6, 6, "p0")
+    assert [line.id for line in ledger.runs(limit=2)] == ["r3", "r2"]
+
+
+def test_how_a_run_is_driven_can_be_changed(ledger: Ledger) -> None:
+    run_of(ledger, 1)
+    ledger.record_options("r1", {"attempts": 5}, "elsewhere.jsonl")
+    found = ledger.run("r1")
+    assert found is not None and (found.options, found.output) == ({"attempts": 5}, "elsewhere.jsonl")
+
+
+def test_a_run_that_is_forgotten_takes_all_that_is_its_own_and_nothing_else(ledger: Ledger) -> None:
+    run_of(ledger, 1, shards=2)
+    shard, batch = submitted(ledger)
+    mine = ledger.shards("j1x0")[0]
+    ledger.record_upload(mine, None)
+    ledger.record_intent(mine, INTENT)
+    ledger.record_submitted(mine, replace(batch_for(mine), id="batch_9"))
+    ledger.record_cancel_asked("j1x0")
+    ledger.forget_run("r1")
+    assert (ledger.run("r1"), ledger.job("j1x0"), ledger.shards("j1x0"), ledger.events("j1x0")) == (None, None, [], [])
+    assert ledger.jobs_by_batch("openai", emulated=True) == {"batch_1": "job1"}
+    assert (ledger.run("run1"), ledger.shards("job1"), ledger.batch_of(shard.id)) == (RUN, [shard], batch)
+
+
+def test_a_deleted_input_file_is_recorded(ledger: Ledger) -> None:
+    shard, _ = submitted(ledger)
+    ledger.record_file_deleted(shard)
+    assert ledger.shard(shard.id).file_deleted_at is not None
+
+
+def test_a_shard_that_is_not_there_is_a_key_error(ledger: Ledger) -> None:
+    with pytest.raises(KeyError):
+        ledger.shard(4711)

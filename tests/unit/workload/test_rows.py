@@ -22,7 +22,7 @@ from batchmark.domain.request import (
     Tool,
 )
 from batchmark.errors import BadInput, RowError
-from batchmark.workload import rows as rows_module
+from batchmark.workload import sources
 from batchmark.workload.rows import ANSWER_FIELDS, Workload, sample_path
 from tests.support import write_lines
 
@@ -234,7 +234,7 @@ def test_a_file_without_rows_is_said_to_be_empty(home: Path, text: str) -> None:
 def test_a_line_longer_than_any_provider_takes_is_not_read_into_memory(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rows_module, "MAX_LINE_BYTES", 50)
+    monkeypatch.setattr(sources, "MAX_LINE_BYTES", 50)
     path = write_lines(home / "in.jsonl", [{"prompt": "a"}, {"prompt": "b" * 100}])
     with pytest.raises(BadInput, match="line 2 is longer than"):
         list(Workload(path).rows())
@@ -277,6 +277,53 @@ def test_the_digest_is_of_the_rows_that_were_used_and_known_after_a_whole_walk(h
 def test_a_workload_can_be_walked_again(home: Path) -> None:
     workload = Workload(write_lines(home / "in.jsonl", [{"prompt": "a"}]))
     assert list(workload.rows()) == list(workload.rows())
+
+
+def test_a_stamp_tells_whether_the_file_is_still_the_same(home: Path) -> None:
+    path = write_lines(home / "in.jsonl", [{"prompt": "a"}])
+    workload = Workload(path)
+    before = workload.stamp()
+    assert before == {"path": str(path), "bytes": 16, "modified_ns": path.stat().st_mtime_ns}
+    assert workload.stamp() == before
+    write_lines(path, [{"prompt": "ab"}])
+    assert workload.stamp() != before
+    path.unlink()
+    with pytest.raises(BadInput, match="there is no file"):
+        workload.stamp()
+
+
+def test_the_stamp_of_a_relative_path_is_absolute(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_lines(home / "in.jsonl", [{"prompt": "a"}])
+    monkeypatch.chdir(home)
+    assert Workload(Path("in.jsonl")).stamp() == Workload(path).stamp()
+
+
+def test_rows_with_other_keys_and_values_in_between_keep_their_own(home: Path) -> None:
+    entries = [
+        {"prompt": "a", "max_tokens": 1, "temperature": value, "x": value}
+        if value is not None
+        else {"x": 0, "prompt": "b", "system": "s"}
+        for value in (1, True, None, 1.0, 1, 0.5, None)
+        if value is not True
+    ]
+    for entry, found in zip(entries, read(home, *entries), strict=True):
+        assert isinstance(found.request, ChatRequest) and found.columns is not None
+        assert repr(found.request.settings.temperature) == repr(entry.get("temperature"))
+        assert found.columns == json.dumps({"x": entry["x"]}, separators=(",", ":")).encode()
+        assert len(found.request.messages) == (2 if "system" in entry else 1)
+
+
+def test_one_row_of_many_that_says_true_for_one_is_still_refused(home: Path) -> None:
+    with pytest.raises(RowError, match=r"line 3 \(row 2\): temperature must be a number, not True"):
+        read(home, *({"prompt": "a", "temperature": value} for value in (1, 1.0, True)))
+
+
+def test_a_file_with_more_shapes_and_values_than_are_remembered_is_read_all_the_same(home: Path) -> None:
+    entries = [{f"c{number % 90}": number, "prompt": "a", "max_tokens": number + 1} for number in range(200)]
+    for number, found in enumerate(read(home, *entries)):
+        assert isinstance(found.request, ChatRequest)
+        assert found.request.settings == Settings(max_tokens=number + 1)
+        assert found.columns == b'{"c%d":%d}' % (number % 90, number)
 
 
 def test_the_bundled_sample_is_called_by_its_name() -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
+
+import msgspec
 
 __all__ = ["AnswerSource", "AnswersClosed", "Ask", "Reply", "open_answers"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """One question in the common shape, made by a dialect from a row's body."""
 
     model: str  # seeds the sampling, so that targets differ
@@ -19,8 +19,7 @@ class Ask:
     json_schema: str | None = None  # raw JSON schema when the row asks for structured output
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """What came back for an ask, with the token counts that the dialect reports as usage."""
 
     text: str

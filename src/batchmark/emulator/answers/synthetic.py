@@ -6,8 +6,8 @@ Nobody should take one for a model's: every text begins with `synthetic answer`.
 from __future__ import annotations
 
 import random
-from hashlib import blake2b
 from typing import Any, Literal
+from zlib import crc32
 
 import msgspec
 
@@ -23,6 +23,7 @@ _PROSE = (
 )
 _WORDS = _PROSE.split()
 _SHORTEST, _LONGEST = 4, 40
+_SPREAD = 0x9E3779B97F4A7C15  # makes 64 bits of 32 that all depend on the question
 # Every text is a slice of this ring, joined beforehand: one slice a reply costs less than a hundred joins.
 _RING = _WORDS * 2
 _SLICES = [[" ".join(_RING[start : start + length]) for length in range(_LONGEST + 1)] for start in range(len(_WORDS))]
@@ -45,11 +46,12 @@ class Synthetic:
     def answer(self, ask: Ask) -> Reply:
         if self._closed:
             raise AnswersClosed("the synthetic answers are closed")
-        digest = blake2b(repr((ask.model, ask.messages)).encode("utf-8", "surrogatepass"), digest_size=8)
-        seed = int.from_bytes(digest.digest(), "big")
+        mark = crc32(ask.model.encode("utf-8", "surrogatepass"))
         input_tokens = 3
-        for _, text in ask.messages:
+        for role, text in ask.messages:
+            mark = crc32(text.encode("utf-8", "surrogatepass"), mark + len(role))
             input_tokens += 4 + (len(text) + 3) // 4
+        seed = mark * _SPREAD & 0xFFFFFFFFFFFFFFFF
         if ask.json_schema is not None:
             return _structured(ask, seed, input_tokens)
         length = _SHORTEST + (seed >> 32) % (_LONGEST - _SHORTEST)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from array import array
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ from batchmark.emulator import ids
 from batchmark.emulator.answers import Ask, Reply
 from batchmark.emulator.catalog import ANTHROPIC, Model, find
 from batchmark.emulator.dialects.failures import row_failure
+from batchmark.emulator.dialects.plain import anthropic_row
 from batchmark.emulator.life import Phase
 from batchmark.emulator.rows import Checked, Row, Twist, Unrun
 from batchmark.emulator.world import Batch, Outcome, World
@@ -35,12 +37,16 @@ class AnthropicBook:
         return Checked(total=batch.total, model=batch.model)
 
     def read(self, batch: Batch, line: bytes) -> Row:
+        plain = anthropic_row(line)
+        if plain is not None and (question := plain.ask()) is not None:
+            return Row(id=plain.custom_id, body={}, ask=question)
         try:
             item = msgspec.json.decode(line)
-        except RecursionError:  # nested deeper than any reader follows; the envelope alone was readable
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as broken:  # the envelope alone was readable
             envelope = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
             name = msgspec.json.decode(envelope["custom_id"])
-            return Row(id=name, body={}, refusal=_invalid("params: nested too deeply"))
+            why = "nested too deeply" if isinstance(broken, RecursionError) else "Input should be valid JSON in UTF-8"
+            return Row(id=name, body={}, refusal=_invalid(f"params: {why}"))
         params: dict[str, Any] = item["params"]
         error = refusal(params, version=batch.spec["version"], batched=True)
         ask: Ask | None = None
@@ -68,6 +74,7 @@ class AnthropicSheet:
         self._home = world.home
         self._out: IO[bytes] = self._ordered.open("wb", buffering=1 << 18)
         self._starts = array("Q", [0])
+        self._end = 0
         self._outcome = Outcome()
         self.twist: Twist | None = None
 
@@ -83,8 +90,11 @@ class AnthropicSheet:
         self._outcome.succeeded += 1
         self._outcome.input_tokens += reply.input_tokens
         self._outcome.output_tokens += reply.output_tokens
-        model = find(ANTHROPIC, row.body["model"])
-        self._line(row, {"type": "succeeded", "message": _message(model, row.body, reply)})
+        assert row.ask is not None
+        self._put(
+            b'{"custom_id":%b,"result":{"type":"succeeded","message":%b}}\n'
+            % (_encode(row.id), _message(row.ask.model, reply))
+        )
 
     def broken(self, row: Row) -> None:
         self._outcome.errored += 1
@@ -112,10 +122,11 @@ class AnthropicSheet:
         order = list(range(len(self._starts) - 1))
         random.Random(self._batch.seed).shuffle(order)
         shuffled = self._folder / "results.part"
+        starts = self._starts
         with self._ordered.open("rb") as source, shuffled.open("wb", buffering=1 << 18) as out:
+            number = source.fileno()
             for index in order:
-                source.seek(self._starts[index])
-                out.write(source.read(self._starts[index + 1] - self._starts[index]))
+                out.write(os.pread(number, starts[index + 1] - starts[index], starts[index]))
         self._ordered.unlink()
         results = shuffled.replace(self._folder / "results.jsonl")
         self._outcome.results_path = results.relative_to(self._home).as_posix()
@@ -127,32 +138,27 @@ class AnthropicSheet:
             (self._folder / name).unlink(missing_ok=True)
 
     def _line(self, row: Row, result: dict[str, Any]) -> None:
-        line = _encode({"custom_id": row.id, "result": result}) + b"\n"
+        self._put(_encode({"custom_id": row.id, "result": result}) + b"\n")
+
+    def _put(self, line: bytes) -> None:
         for one in (line,) if self.twist is None else self.twist.lines(line):
             self._out.write(one)
-            self._starts.append(self._starts[-1] + len(one))
+            self._end += len(one)
+            self._starts.append(self._end)
 
 
-def _message(model: Model | None, params: dict[str, Any], reply: Reply) -> dict[str, Any]:
-    return {
-        "model": params["model"] if model is None else model.dated,
-        "id": f"msg_01{ids.base58(22)}",
-        "type": "message",
-        "role": "assistant",
-        "content": [{"type": "text", "text": reply.text}],
-        "stop_reason": "max_tokens" if reply.finish == "length" else "end_turn",
-        "stop_sequence": None,
-        "stop_details": None,
-        "usage": {
-            "input_tokens": reply.input_tokens,
-            "cache_creation_input_tokens": 0,
-            "cache_read_input_tokens": 0,
-            "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
-            "output_tokens": reply.output_tokens,
-            "service_tier": "batch",
-            "inference_geo": "not_available",
-        },
-    }
+def _message(asked: str, reply: Reply) -> bytes:
+    # Assembled by hand: encoding a dictionary of all this would cost several times as much.
+    model = find(ANTHROPIC, asked)
+    name = f'"{model.dated}"'.encode() if model is not None else _encode(asked)
+    stop = b"max_tokens" if reply.finish == "length" else b"end_turn"
+    return (
+        b'{"model":%b,"id":"msg_01%b","type":"message","role":"assistant","content":[{"type":"text","text":%b}],'
+        b'"stop_reason":"%b","stop_sequence":null,"stop_details":null,"usage":{"input_tokens":%d,'
+        b'"cache_creation_input_tokens":0,"cache_read_input_tokens":0,'
+        b'"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0},"output_tokens":%d,'
+        b'"service_tier":"batch","inference_geo":"not_available"}}'
+    ) % (name, ids.base58(22).encode(), _encode(reply.text), stop, reply.input_tokens, reply.output_tokens)
 
 
 def messages_of(params: dict[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -188,7 +188,7 @@ class GeminiFiles:
             created_at=now,
             expires_at=now + _KEEP_S * SECOND,
         )
-        call.subject = f"files/{stored.id}"
+        call.subject, call.file_name = f"files/{stored.id}", stored.name
         return answer({"file": view(call, stored)})
 
     # Reading

@@ -152,8 +152,9 @@ class OpenAI:
             source=file.path,
             created_at=now,
             expires_at=expires,
+            sha256="",
         )
-        call.subject = stored.id
+        call.subject, call.file_name = stored.id, stored.name
         return pretty_answer(_file_view(stored), end=b"\n")
 
     def _file(self, call: Call) -> StoredFile:

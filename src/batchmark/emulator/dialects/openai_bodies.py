@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from json import dumps
+from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
 
 import msgspec
@@ -22,8 +22,7 @@ _MAX_EMBEDDINGS = 2048  # inputs of one request
 _ROLES = {"system": "system", "developer": "system", "assistant": "assistant"}
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(msgspec.Struct, frozen=True):
     """A finished body as JSON text, and its tokens."""
 
     text: str
@@ -236,15 +235,16 @@ def body(endpoint: str, model: Model, asked: dict[str, Any], reply: Reply | None
 def _chat(model: Model, asked: dict[str, Any], reply: Reply, created_s: int) -> Made:
     wanted = asked.get("n")
     count = min(max(wanted, 1), 128) if isinstance(wanted, int) else 1
-    text = dumps(reply.text)
-    choices = ", ".join(
-        f'{{"index": {index}, "message": {{"role": "assistant", "content": {text}, "refusal": null, '
+    said = (
+        f', "message": {{"role": "assistant", "content": {quoted(reply.text)}, "refusal": null, '
         f'"annotations": []}}, "logprobs": null, "finish_reason": "{reply.finish}"}}'
-        for index in range(count)
     )
+    choices = f'{{"index": 0{said}'
+    for index in range(1, count):
+        choices += f', {{"index": {index}{said}'
     out = reply.output_tokens * count
     made = (
-        f'{{"id": "chatcmpl-{secrets.token_urlsafe(22)[:29]}", "object": "chat.completion", "created": {created_s}, '
+        f'{{"id": "chatcmpl-{ids.base62(29)}", "object": "chat.completion", "created": {created_s}, '
         f'"model": "{model.dated}", "choices": [{choices}], "usage": {{"prompt_tokens": {reply.input_tokens}, '
         f'"completion_tokens": {out}, "total_tokens": {reply.input_tokens + out}, '
         '"prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0}, "completion_tokens_details": '

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from json import dumps
+from json.encoder import encode_basestring_ascii as quoted
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,6 +16,7 @@ from batchmark.emulator.catalog import OPENAI, Model, find
 from batchmark.emulator.clock import SECOND, seconds
 from batchmark.emulator.dialects import openai_bodies as bodies
 from batchmark.emulator.dialects.failures import row_failure
+from batchmark.emulator.dialects.plain import openai_row
 from batchmark.emulator.life import Phase
 from batchmark.emulator.rows import Checked, Row, Twist, Unrun
 from batchmark.emulator.world import Batch, Outcome, World
@@ -23,6 +25,8 @@ __all__ = ["MAX_TASKS", "OpenAIBook", "peek_model"]
 
 MAX_TASKS = 50_000
 _MAX_PROBLEMS = 100
+_CHAT = "/v1/chat/completions"
+_NOTHING_MORE: dict[str, Any] = {}  # all that a plain body asks is in its question
 _MAX_EMBEDDING_INPUTS = 50_000
 
 _UNRUN: dict[Unrun, str] = {
@@ -43,6 +47,7 @@ class OpenAIBook:
         seen: set[str] = set()
         model: str | None = None
         total = inputs = number = 0
+        chat = batch.endpoint == _CHAT
 
         def bad(code: str, message: str, *, line: int | None, param: str | None = None) -> None:
             problems.append({"code": code, "message": message, "param": param, "line": line})
@@ -53,6 +58,15 @@ class OpenAIBook:
             if not raw.strip():
                 continue
             total += 1
+            plain = openai_row(raw) if chat else None
+            if (
+                plain is not None
+                and plain.body.model == model
+                and total <= self._max_rows
+                and plain.custom_id not in seen
+            ):
+                seen.add(plain.custom_id)
+                continue
             if total > self._max_rows:
                 message = f"The batch input file contains more requests than the limit of {self._max_rows}."
                 problems.clear()
@@ -120,6 +134,9 @@ class OpenAIBook:
         return Checked(total=total, model=known.dated if known else batch.model, problems=problems)
 
     def read(self, batch: Batch, line: bytes) -> Row:
+        plain = openai_row(line) if batch.endpoint == _CHAT else None
+        if plain is not None and (question := plain.ask()) is not None:
+            return Row(id=plain.custom_id, body=_NOTHING_MORE, ask=question)
         if not line.strip():
             return Row(id=None, body={})
         decoded = msgspec.json.decode(line)
@@ -153,7 +170,7 @@ class OpenAISheet:
         self._model = model or Model(name=batch.model, dated=batch.model, title="", released="2024-01-01")
         self._folder = world.scratch()
         self._outcome = Outcome()
-        self._open: dict[str, IO[str]] = {}
+        self._open: dict[str, IO[bytes]] = {}
         self.twist: Twist | None = None
 
     def read(self, line: bytes) -> Row:
@@ -224,6 +241,7 @@ class OpenAISheet:
                 source=self._path(kind),
                 created_at=self._at_ns,
                 expires_at=self._at_ns + int(kept) * SECOND if isinstance(kept, int) else None,
+                sha256="",
             )
             if kind == "output":
                 self._outcome.output_file = stored.id
@@ -242,10 +260,10 @@ class OpenAISheet:
     def _path(self, kind: str) -> Path:
         return self._folder / f"{kind}.jsonl"
 
-    def _file(self, kind: str) -> IO[str]:
+    def _file(self, kind: str) -> IO[bytes]:
         opened = self._open.get(kind)
         if opened is None:
-            opened = self._open[kind] = self._path(kind).open("w", encoding="utf-8", buffering=1 << 18)
+            opened = self._open[kind] = self._path(kind).open("wb", buffering=1 << 18)
         return opened
 
     def _line(self, kind: str, row: Row, status: int, body: str) -> None:
@@ -253,16 +271,16 @@ class OpenAISheet:
         # would cost several times as much.
         self._put(
             kind,
-            f'{{"id": "batch_req_{ids.stamped_hex(self._at_s)}", "custom_id": {dumps(row.id)}, '
+            f'{{"id": "batch_req_{ids.stamped_hex(self._at_s)}", "custom_id": {quoted(row.id)}, '
             f'"response": {{"status_code": {status}, "request_id": "{ids.request_uuid()}", "body": {body}}}, "error": null}}\n',
         )
 
     def _put(self, kind: str, line: str) -> None:
+        out = self._file(kind)
         if self.twist is None:
-            self._file(kind).write(line)
-            return
-        for one in self.twist.lines(line.encode()):
-            self._file(kind).write(one.decode("utf-8", "replace"))
+            out.write(line.encode())
+        else:
+            out.writelines(self.twist.lines(line.encode()))
 
 
 def _serves(model: Model | None, endpoint: str) -> bool:

@@ -22,7 +22,7 @@ from batchmark.providers.http import (
     parse_retry_after,
     plain_name,
 )
-from batchmark.providers.seam import ProviderSpec, Submission
+from batchmark.providers.seam import ProviderSpec, StoredFile, Submission
 
 __all__ = ["Anthropic"]
 
@@ -58,6 +58,10 @@ class Anthropic:
             raise from_transport(self.spec.name, action, error, str(self._link.base_url), creating=creating) from None
         except ValueError as error:
             raise from_nonsense(self.spec.name, action, error, creating=creating) from None
+
+    @property
+    def server_time(self) -> datetime | None:
+        return self._link.server_time
 
     async def now(self) -> datetime:
         with self._doing("list batches"):
@@ -116,11 +120,10 @@ class Anthropic:
                 )
             path = into / f"{plain_name(snapshot.ref.id)}_results.jsonl"
             with self._doing(f"download the results of {snapshot.ref.id}"):
-                await self._download(str(address), path)
-            files.append(RawFile(path))
+                files.append(RawFile(path, sha256=await self._download(str(address), path)))
         return files
 
-    async def _download(self, url: str, path: Path) -> None:
+    async def _download(self, url: str, path: Path) -> str:
         headers = {
             name: value
             for name, value in self._sdk.default_headers.items()
@@ -128,7 +131,7 @@ class Anthropic:
         }
         headers |= {**self._sdk.auth_headers, "accept": "application/binary"}
         try:
-            await self._link.save(url, headers, path)
+            return await self._link.save(url, headers, path)
         except httpx2.HTTPStatusError as error:
             raise self._sdk._make_status_error_from_response(error.response) from None
 
@@ -142,6 +145,12 @@ class Anthropic:
 
     async def delete_file(self, file: FileRef) -> None:
         raise Refused("Anthropic keeps no input files for batches")
+
+    async def files(self) -> AsyncIterator[StoredFile]:
+        # requests go inside the create call, so there are none
+        nothing: tuple[StoredFile, ...] = ()
+        for file in nothing:
+            yield file
 
     async def models(self) -> AsyncIterator[ModelInfo]:
         with self._doing("list models"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from batchmark.domain.limits import Limits
+from batchmark.domain.limits import Limits, Usual
 from batchmark.providers.seam import ProviderSpec
 
 __all__ = ["LIMITS", "SPEC"]
@@ -16,6 +16,8 @@ LIMITS = Limits(
     window_s=86_400,
     expires_s=86_400,
     one_model_per_batch=False,
+    default_max_tokens=1024,
+    vary_rows=True,
     source="Message Batches guide: 100,000 requests or 256 MB a batch, 24 h; one Messages request may be 32 MB",
     as_of=date(2026, 11, 22),
 )
@@ -35,4 +37,11 @@ SPEC = ProviderSpec(
     id_prefixes=("msgbatch_",),
     has_live_counts=False,
     cancel_keeps_finished=True,
+    usual=Usual(
+        p95_s=3_600,
+        n=12,
+        source="the vendor's word that most end within the hour; published small batches took 10 s to 13 min",
+    ),
+    has_labels=False,
+    sends_at_once=1,
 )

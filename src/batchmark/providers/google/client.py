@@ -29,7 +29,7 @@ from batchmark.providers.http import (
     parse_retry_after,
     plain_name,
 )
-from batchmark.providers.seam import ProviderSpec, Submission
+from batchmark.providers.seam import ProviderSpec, StoredFile, Submission
 
 __all__ = ["Google"]
 
@@ -83,6 +83,10 @@ class Google:
         if answer.status_code != 200:
             raise _StatusError(answer)
         return answer.content
+
+    @property
+    def server_time(self) -> datetime | None:
+        return self._link.server_time
 
     async def now(self) -> datetime:
         with self._doing("list batches"):
@@ -151,19 +155,21 @@ class Google:
     async def fetch(self, snapshot: Snapshot, into: Path) -> list[RawFile]:
         name = plain_name(snapshot.ref.id.rpartition("/")[2])
         if snapshot.files:
-            path = into / f"{name}.jsonl"
-            for file in snapshot.files:
+            found = []
+            for number, file in enumerate(snapshot.files):
+                path = into / (f"{name}-{number}.jsonl" if number else f"{name}.jsonl")
                 with self._doing(f"download {file}"):
-                    await self._save(f"{self._root}/{file}:download?alt=media", path)
-            return [RawFile(path)]
+                    sha256 = await self._save(f"{self._root}/{file}:download?alt=media", path)
+                found.append(RawFile(path, sha256=sha256))
+            return found
         path = into / f"{name}.json"
         with self._doing(f"download the answers of {snapshot.ref.id}"):
-            await self._save(f"{self._root}/{_name(snapshot.ref)}", path)
-        return [RawFile(path, "operation")]
+            sha256 = await self._save(f"{self._root}/{_name(snapshot.ref)}", path)
+        return [RawFile(path, "operation", sha256)]
 
-    async def _save(self, url: str, path: Path) -> None:
+    async def _save(self, url: str, path: Path) -> str:
         try:
-            await self._link.save(url, self._headers, path)
+            return await self._link.save(url, self._headers, path)
         except httpx2.HTTPStatusError as error:
             raise _StatusError(error.response) from None
 
@@ -178,6 +184,17 @@ class Google:
     async def delete_file(self, file: FileRef) -> None:
         with self._doing(f"delete the file {file.id}"):
             await self._sdk.aio.files.delete(name=file.id)
+
+    async def files(self) -> AsyncIterator[StoredFile]:
+        with self._doing("list files"):
+            async for file in await self._sdk.aio.files.list(config=types.ListFilesConfig(page_size=_PAGE)):
+                if file.name:
+                    yield StoredFile(
+                        ref=FileRef(self.spec.name, file.name),
+                        name=file.display_name,
+                        bytes=file.size_bytes,
+                        created_at=file.create_time,
+                    )
 
     async def models(self) -> AsyncIterator[ModelInfo]:
         with self._doing("list models"):

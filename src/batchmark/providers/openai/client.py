@@ -22,11 +22,13 @@ from batchmark.providers.http import (
     plain_name,
 )
 from batchmark.providers.openai import wire
-from batchmark.providers.seam import ProviderSpec, Submission
+from batchmark.providers.seam import ProviderSpec, StoredFile, Submission
 
 __all__ = ["OpenAI"]
 
 _PAGE = 100
+_FILES_PAGE = 1000
+_LONGEST_LIFE_S = 2_592_000
 
 
 class OpenAI:
@@ -58,6 +60,10 @@ class OpenAI:
         except ValueError as error:
             raise from_nonsense(self.spec.name, action, error, creating=creating) from None
 
+    @property
+    def server_time(self) -> datetime | None:
+        return self._link.server_time
+
     async def now(self) -> datetime:
         with self._doing("list batches"):
             await self._sdk.batches.with_raw_response.list(limit=1)
@@ -66,7 +72,11 @@ class OpenAI:
     async def upload(self, shard: Path, label: str) -> FileRef | None:
         # an open handle is streamed; a Path would be read whole
         with self._doing(f"take the file for {label}"), shard.open("rb") as handle:
-            file = await self._sdk.files.create(file=(f"{label}.jsonl", handle, "application/jsonl"), purpose="batch")
+            file = await self._sdk.files.create(
+                file=(f"{label}.jsonl", handle, "application/jsonl"),
+                purpose="batch",
+                expires_after={"anchor": "created_at", "seconds": self.spec.limits.file_life_s or _LONGEST_LIFE_S},
+            )
             _check_id(file)
         return FileRef(self.spec.name, file.id)
 
@@ -106,14 +116,15 @@ class OpenAI:
         for file_id in snapshot.files:
             path = into / f"{plain_name(file_id)}.jsonl"
             with self._doing(f"download {file_id}"):
-                await self._download(file_id, path)
-            files.append(RawFile(path))
+                files.append(RawFile(path, sha256=await self._download(file_id, path)))
         return files
 
-    async def _download(self, file_id: str, path: Path) -> None:
+    async def _download(self, file_id: str, path: Path) -> str:
         headers = {**self._sdk.auth_headers, "accept": "application/binary"}
         try:
-            await self._link.save(f"{str(self._sdk.base_url).rstrip('/')}/files/{file_id}/content", headers, path)
+            return await self._link.save(
+                f"{str(self._sdk.base_url).rstrip('/')}/files/{file_id}/content", headers, path
+            )
         except httpx2.HTTPStatusError as error:
             raise self._sdk._make_status_error_from_response(error.response) from None
 
@@ -130,6 +141,22 @@ class OpenAI:
     async def delete_file(self, file: FileRef) -> None:
         with self._doing(f"delete the file {file.id}"):
             await self._sdk.files.delete(file.id)
+
+    async def files(self) -> AsyncIterator[StoredFile]:
+        after: str | openai.Omit = openai.omit
+        while True:
+            with self._doing("list files"):
+                page = await self._sdk.files.list(purpose="batch", limit=_FILES_PAGE, after=after)
+            for file in page.data:
+                yield StoredFile(
+                    ref=FileRef(self.spec.name, file.id),
+                    name=file.filename,
+                    bytes=file.bytes,
+                    created_at=datetime.fromtimestamp(file.created_at, UTC),
+                )
+            if not page.data or not getattr(page, "has_more", False):
+                return
+            after = page.data[-1].id
 
     async def models(self) -> AsyncIterator[ModelInfo]:
         with self._doing("list models"):

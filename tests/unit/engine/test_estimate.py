@@ -1,0 +1,100 @@
+"""What a workload will take, and what a part of it will."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchmark.domain.request import Image, Message, Settings, Text
+from batchmark.engine.estimate import Estimate, estimate, part_of, total
+from batchmark.prices.lookup import Price, Rate
+from batchmark.providers import registry
+from tests.support import chat, row, vector, wire
+
+PRICE = Price(provider="p", model="m", rates=(Rate(0, 0.25, 0.5, 0.125, 0.25),), assumed=False, source="a list")
+TIERS = replace(PRICE, rates=(Rate(0, 1.0, 1.0, 1.0, 1.0), Rate(100, 2.0, 2.0, 2.0, 2.0)))
+WHOLE = Estimate(
+    rows=10,
+    shards=1,
+    wire_bytes=1000,
+    largest_row_bytes=200,
+    input_tokens=500,
+    max_output_tokens=50,
+    rows_without_limit=2,
+    rows_uncounted=1,
+    input_cost_usd=1.0,
+    most_cost_usd=4.0,
+)
+
+
+def of(provider: str, *rows: object, price: Price | None = PRICE) -> Estimate:
+    limits = registry.find(provider).limits
+    numbered = [row(number, request) for number, request in enumerate(rows)]  # type: ignore[arg-type]
+    return estimate(numbered, wire(provider), limits, source="x", model="m", price=price)
+
+
+def test_the_most_takes_every_answer_as_long_as_it_may_be() -> None:
+    request = chat("x" * 400, settings=Settings(max_tokens=50))
+    found = of("openai", request, request)
+    assert (found.rows, found.input_tokens, found.max_output_tokens) == (2, 216, 100)
+    assert found.input_cost_usd == 216 * 0.25
+    assert found.most_cost_usd == pytest.approx(216 * 0.25 * 1.3 + 100 * 0.5)
+    assert found.warnings == []
+
+
+def test_an_answer_without_a_limit_has_no_upper_cost_where_the_provider_sets_none() -> None:
+    found = of("openai", chat(), chat(settings=Settings(max_tokens=5)))
+    assert (found.rows_without_limit, found.most_cost_usd) == (1, None)
+    assert found.input_cost_usd is not None and "1 rows set no max_tokens" in found.warnings[0]
+    # anthropic is asked for a limit always
+    assert of("anthropic", chat()).most_cost_usd is not None
+
+
+def test_what_cannot_be_counted_is_said_and_has_no_upper_cost() -> None:
+    picture = chat(settings=Settings(max_tokens=5))
+    picture = replace_messages(picture)
+    found = of("openai", picture)
+    assert (found.rows_uncounted, found.most_cost_usd) == (1, None)
+    assert any("not in the figures" in each for each in found.warnings)
+
+
+def replace_messages(request: object) -> object:
+    import msgspec
+
+    parts = (Text("what is this?"), Image(url="https://example.com/x.png"))
+    return msgspec.structs.replace(request, messages=(Message("user", parts),))  # type: ignore[type-var]
+
+
+def test_without_a_price_nothing_is_said_about_cost() -> None:
+    found = of("openai", vector("hello"), price=None)
+    assert (found.input_cost_usd, found.most_cost_usd) == (None, None)
+
+
+def test_a_price_that_rises_with_the_size_of_a_request_is_summed_row_by_row() -> None:
+    small, large = chat("x" * 40, settings=Settings(max_tokens=1)), chat("x" * 4000, settings=Settings(max_tokens=1))
+    apart = [of("openai", each, price=TIERS) for each in (small, large)]
+    found = of("openai", small, large, price=TIERS)
+    assert found.input_cost_usd == sum(each.input_cost_usd or 0 for each in apart)
+    assert found.most_cost_usd == sum(each.most_cost_usd or 0 for each in apart)
+
+
+def test_parts_are_summed_up_and_one_unknown_makes_the_sum_unknown() -> None:
+    both = total([WHOLE, replace(WHOLE, largest_row_bytes=300)])
+    assert (both.rows, both.shards, both.wire_bytes, both.largest_row_bytes) == (20, 2, 2000, 300)
+    assert both.most_cost_usd == 8.0
+    assert total([WHOLE, replace(WHOLE, most_cost_usd=None)]).most_cost_usd is None
+    with pytest.raises(ValueError, match="nothing"):
+        total([])
+
+
+@given(rows=st.integers(1, 10), wire_bytes=st.integers(1, 1000))
+def test_a_part_never_takes_more_than_the_whole(rows: int, wire_bytes: int) -> None:
+    part = part_of(WHOLE, rows, wire_bytes)
+    for name in ("input_tokens", "max_output_tokens", "rows_without_limit", "rows_uncounted"):
+        assert 0 <= getattr(part, name) <= getattr(WHOLE, name)
+    assert part.most_cost_usd is not None and part.most_cost_usd <= 4.0
+    assert part_of(replace(WHOLE, most_cost_usd=None), rows, wire_bytes).most_cost_usd is None
+    assert (part.rows, part.wire_bytes) == (rows, wire_bytes)
