@@ -70,6 +70,10 @@ bench: setup
 	@$(BIN)/python benchmarks/ledger.py
 	@$(BIN)/python benchmarks/run.py --rows $(ROWS)
 
+# make soak      a run of 20,000 rows at each provider, emulated and full of faults, killed 50 times at random (SOAK_SEED=… repeats one)
+soak: setup
+	@$(BIN)/python -m tests.crash.soak
+
 # make clean     remove what make made here
 clean:
 	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .ruff_cache .import_linter_cache .hypothesis report.html comparison.json

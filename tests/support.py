@@ -113,9 +113,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._skipping.passed_s
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Callable[..., _T], *args: Any) -> asyncio.Future[_T]:  # type: ignore[override]
         """At once and in this thread: no time passes over it, so what a test sees is the same every time."""
-        outcome = self.create_future()
+        outcome: asyncio.Future[_T] = self.create_future()
         try:
             outcome.set_result(func(*args))
         except Exception as error:  # noqa: BLE001  handed to whoever awaits it

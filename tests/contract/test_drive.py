@@ -102,9 +102,7 @@ class Site:
         fresh = [self.ledger.job(job.id) or job for job in jobs]
         return Conductor(account, fresh, Inline(), tell or self.told.append, options=DriveOptions(**options))
 
-    def drive(
-        self, *jobs: JobRecord, options: dict[str, Any] | None = None, **limits: Any
-    ) -> dict[str, Totals | None]:
+    def drive(self, *jobs: JobRecord, options: dict[str, Any] | None = None, **limits: Any) -> dict[str, Totals | None]:
         self.told.clear()
         return self.run(lambda account: self.conductor(account, *jobs, **(options or {})).drive(), **limits)
 

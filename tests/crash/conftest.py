@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 PROVIDERS = ["openai", "google", "anthropic"]
-QUICK = {"BATCHMARK_POLL_S": "0.05", "BATCHMARK_GRACE_S": "0.2", "BATCHMARK_CREATE_TIMEOUT_S": "1"}
+QUICK = {"BATCHMARK_POLL_S": "0.03", "BATCHMARK_GRACE_S": "0.2", "BATCHMARK_CREATE_TIMEOUT_S": "1"}
 DEADLINE_S = 60.0
 
 

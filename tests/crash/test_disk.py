@@ -62,9 +62,7 @@ def test_no_room_for_shard_files_sends_nothing_and_leaves_nothing(sites: list[Si
         check_ended(site, ended)
 
 
-@pytest.mark.parametrize(
-    "name", ["*-2.requests", "*-2.rows", "*.answers", "*-2.answers", "*.lines.jsonl", "answers.jsonl"]
-)
+@pytest.mark.parametrize("name", ["*-2.requests", "*-2.rows", "*.answers", "*.lines.jsonl", "answers.jsonl"])
 def test_no_room_on_the_way_stops_the_run_until_there_is(sites: list[Site], name: str) -> None:
     # only Google's answers are taken out of an operation
     chosen = [site for site in sites if name != "*.lines.jsonl" or site.provider == "google"]

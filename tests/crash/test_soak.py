@@ -16,5 +16,5 @@ def test_killed_at_random_moments_nothing_is_lost_or_bought_twice(
     tmp_path: Path, zygote: Zygote, provider: str
 ) -> None:
     seed = int(os.environ.get("SOAK_SEED") or 7)
-    done = soak(tmp_path, zygote, provider=provider, seed=seed, rows=1_000, shards=8, kills=6)
+    done = soak(tmp_path, zygote, provider=provider, seed=seed, rows=800, shards=6, kills=5)
     assert done.asked_again > 0

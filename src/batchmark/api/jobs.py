@@ -117,7 +117,7 @@ async def submit_jobs(workspace: Workspace, spec: ProviderSpec, jobs: Sequence[J
 
     with locked(workspace, jobs):
         async with workspace.account(spec) as account, dispatching(workspace.home) as dispatcher:
-            refused = await conductor(workspace, account, jobs, dispatcher, tell).send()
+            refused = await conductor(workspace, account, jobs, dispatcher, tell).send(something=True)
     if refused is not None:
         raise refused
 

@@ -56,6 +56,8 @@ def run(
         if path.exists() and output.exists() and path.samefile(output):
             raise BadInput(f"{output} is the input itself, which is left alone", hint="choose another name with -o")
     provider, colon, _ = on.partition(":")
+    if not provider.strip():
+        raise BadInput(f"no provider in the target {on!r}", hint="write provider:model, such as openai:gpt-5-nano")
     spec = find(provider)
     template = (
         None if prompt is None and system is None and max_tokens is None else Template(prompt, system, max_tokens)

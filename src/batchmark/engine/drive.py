@@ -94,6 +94,7 @@ class Conductor:
         self._first_refusal: Refused | None = None
         self._poll_at_s = 0.0
         self._full_at: int | None = None
+        self._wants_something = False
         self._submitted_at_s: dict[int, float] = {}
         self._admission = Admission(self._spec.limits, account.pace, in_flight=self._options.in_flight)
         self._poller = Poller(account.provider, account.ledger, lost_s=account.pace.lost_s)
@@ -110,12 +111,13 @@ class Conductor:
         await self._turn_until("ended")
         return self._ended
 
-    async def send(self) -> Refused | None:
+    async def send(self, *, something: bool = False) -> Refused | None:
         """Bring every shard to the provider for which there is room, and return without waiting for answers.
 
-        A shard that the provider clearly refuses is recorded as failed and the others are sent all the same; the first such refusal is
-        returned. Raises like `drive`.
+        With `something`, room is waited for until one batch at least is there. A shard that the provider clearly refuses is recorded as
+        failed and the others are sent all the same; the first such refusal is returned. Raises like `drive`.
         """
+        self._wants_something = something
         await self._turn_until("sent")
         return self._first_refusal
 
@@ -138,11 +140,11 @@ class Conductor:
             await self._let_go()
 
     def _is_sent(self) -> bool:
-        """Whether all is at the provider that it has room for: something at least, or else room is waited for."""
+        """Whether all is at the provider that it has room for."""
         if self._put_off:
             raise next(iter(self._put_off.values()))[0]
         unsent = any(next_step(shard, None) is Step.SUBMIT for shard in self._open.values())
-        return not unsent or bool(self._watched())
+        return not unsent or bool(self._watched()) or not self._wants_something
 
     def _load(self) -> None:
         ledger = self._account.ledger
@@ -346,7 +348,9 @@ class Conductor:
                 if self._full_at != len(others):
                     # said once for each number: it comes up again at every wave
                     self._full_at = len(others)
-                    self._tell(Trouble(job, f"{error.message}; {len(others)} batches are under way, the others wait"))
+                    self._tell(
+                        Trouble(job, f"{error.message}; {len(others)} batches are under way, the others wait for room")
+                    )
             case Refused() if shard.state == "failed":
                 self._first_refusal = self._first_refusal or error
                 self._tell(Trouble(job, error.message))

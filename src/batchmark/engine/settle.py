@@ -24,7 +24,7 @@ from batchmark.domain.usage import Usage
 from batchmark.engine.estimate import Estimate, part_of
 from batchmark.engine.stage import DamagedShard, answers_part, carried_path, encoded_rows, shard_path
 from batchmark.errors import LocalTrouble
-from batchmark.ledger.artifacts import hashed_file, open_artifact, remove
+from batchmark.ledger.artifacts import hashed_file, open_artifact, remove, verify
 from batchmark.ledger.points import reach
 from batchmark.ledger.records import CANCELLED_UNSENT, BatchRecord, JobRecord, ShardRecord
 from batchmark.prices.lookup import Price, cost_usd

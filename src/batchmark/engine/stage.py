@@ -14,13 +14,18 @@ from batchmark.domain.limits import Frame, Limits
 from batchmark.domain.request import ChatRequest, Request, Row
 from batchmark.engine.estimate import Tally
 from batchmark.engine.plan import pack
+from batchmark.errors import LocalTrouble
 from batchmark.ledger.artifacts import HashedFile, hashed_file, make_folder, remove
 from batchmark.ledger.records import ShardRecord
 from batchmark.prices.lookup import Price
 from batchmark.providers.seam import Wire
 from batchmark.workload.answers import encode_carried
 
-__all__ = ["answers_part", "carried_path", "encoded_rows", "raw_folder", "shard_path", "stage"]
+__all__ = ["DamagedShard", "answers_part", "carried_path", "encoded_rows", "raw_folder", "shard_path", "stage"]
+
+
+class DamagedShard(LocalTrouble):
+    """A file of a shard is not as it was written; it must not be sent or used."""
 
 
 def shard_path(folder: Path, label: str) -> Path:

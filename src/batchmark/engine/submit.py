@@ -7,9 +7,9 @@ retry off, record. Where the create gets no clear answer the batch may exist, an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from batchmark.domain.ids import batch_label
@@ -18,7 +18,7 @@ from batchmark.engine.account import Account, stamp_of
 from batchmark.engine.calls import repeat
 from batchmark.engine.events import Listener, Submitted, Trouble, Uploading
 from batchmark.engine.reconcile import new_batch, reconcile
-from batchmark.engine.stage import shard_path
+from batchmark.engine.stage import DamagedShard, shard_path
 from batchmark.errors import Ambiguous, BadCredentials, LocalTrouble, Refused, Retryable
 from batchmark.ledger.artifacts import verify
 from batchmark.ledger.lock import held
@@ -138,7 +138,9 @@ async def _is_stale(account: Account, shard: ShardRecord, warn: Callable[[str], 
     life_s = account.provider.spec.limits.file_life_s
     if life_s is None or shard.uploaded_at is None:
         return False
-    now = account.provider.server_time or await repeat(account.provider.now, account.pace, warn=warn)
+    now = account.provider.server_time
+    if now is None:
+        now = await repeat(account.provider.now, account.pace, warn=warn)
     return now - shard.uploaded_at > timedelta(seconds=life_s * _OLD)
 
 

@@ -208,7 +208,9 @@ class FakeProvider:
 class Scene:
     """A job of one shard, or as many as `shards` says, and an account to bring it to."""
 
-    def __init__(self, home: Path, provider: FakeProvider, *, shards: int = 1, rows: int = 3, pace: Pace = PACE) -> None:
+    def __init__(
+        self, home: Path, provider: FakeProvider, *, shards: int = 1, rows: int = 3, pace: Pace = PACE
+    ) -> None:
         self.provider, self.home = provider, home
         self.pace = pace
         self.ledger = Ledger(home / "ledger.sqlite3")

@@ -17,7 +17,16 @@ from batchmark.engine.dispatch import Kind
 from batchmark.engine.pace import Pace
 from batchmark.engine.stage import shard_path
 from batchmark.engine.stall import Policy
-from batchmark.errors import Ambiguous, BadCredentials, BadInput, LocalTrouble, NotFound, RateLimited, Refused, Retryable
+from batchmark.errors import (
+    Ambiguous,
+    BadCredentials,
+    BadInput,
+    LocalTrouble,
+    NotFound,
+    RateLimited,
+    Refused,
+    Retryable,
+)
 from tests.support import answers_in, in_virtual_time
 from tests.unit.engine.fakes import FakeProvider, Scene
 

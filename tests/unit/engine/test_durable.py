@@ -30,7 +30,9 @@ def left(home: Path) -> list[str]:
     return sorted(path.name for path in (home / "engine").iterdir())
 
 
-def test_work_gives_what_it_gives_and_raises_what_it_raises_and_is_stopped_when_it_is_no_more_wanted(home: Path) -> None:
+def test_work_gives_what_it_gives_and_raises_what_it_raises_and_is_stopped_when_it_is_no_more_wanted(
+    home: Path,
+) -> None:
     async def works(dispatcher: Dispatcher) -> None:
         async def three() -> int:
             return 3

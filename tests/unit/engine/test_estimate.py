@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchmark.domain.request import Image, Message, Settings, Text
+from batchmark.domain.request import ChatRequest, Image, Message, Settings, Text
 from batchmark.engine.estimate import Estimate, estimate, part_of, total
 from batchmark.prices.lookup import Price, Rate
 from batchmark.providers import registry
@@ -54,18 +54,11 @@ def test_an_answer_without_a_limit_has_no_upper_cost_where_the_provider_sets_non
 
 
 def test_what_cannot_be_counted_is_said_and_has_no_upper_cost() -> None:
-    picture = chat(settings=Settings(max_tokens=5))
-    picture = replace_messages(picture)
+    parts = (Text("what is this?"), Image(url="https://example.com/x.png"))
+    picture = ChatRequest((Message("user", parts),), settings=Settings(max_tokens=5))
     found = of("openai", picture)
     assert (found.rows_uncounted, found.most_cost_usd) == (1, None)
     assert any("not in the figures" in each for each in found.warnings)
-
-
-def replace_messages(request: object) -> object:
-    import msgspec
-
-    parts = (Text("what is this?"), Image(url="https://example.com/x.png"))
-    return msgspec.structs.replace(request, messages=(Message("user", parts),))  # type: ignore[type-var]
 
 
 def test_without_a_price_nothing_is_said_about_cost() -> None:

@@ -87,9 +87,7 @@ def test_after_any_failures_the_next_attempt_holds_just_those_rows_and_the_whole
             assert path.stat().st_size == attempt.bytes <= min(job.limits.max_bytes, first.bytes)
             assert attempt.rows == len(asked) <= job.limits.max_rows
             kinds = data.draw(
-                st.lists(
-                    st.sampled_from(["good", "bad", "never", "absent"]), min_size=len(asked), max_size=len(asked)
-                )
+                st.lists(st.sampled_from(["good", "bad", "never", "absent"]), min_size=len(asked), max_size=len(asked))
             )
             lines = [line_for(job, attempt, at, kind) for at, kind in enumerate(kinds) if kind != "absent"]
             lines = data.draw(st.permutations(lines))
@@ -202,7 +200,9 @@ def test_a_full_disk_leaves_the_answers_that_were_there(job_of: Callable[..., Jo
     assert not list(job.folder.glob(".*.part"))
 
 
-def test_answers_that_are_gone_are_this_machines_trouble_and_nothing_is_half_written(job_of: Callable[..., Job]) -> None:
+def test_answers_that_are_gone_are_this_machines_trouble_and_nothing_is_half_written(
+    job_of: Callable[..., Job],
+) -> None:
     job = job_of(rows_of(4), shard_rows=2)
     for number in (0, 1):
         job.give(number, [job.good(number, at) for at in range(2)])
@@ -248,7 +248,13 @@ def shard(number: int, attempt: int, totals: Totals | None, handed_on: Totals | 
 def test_sums_of_what_is_collected_so_far_count_every_row_once() -> None:
     group = ErrorGroup(2, "boom", True)
     first = Totals(
-        submitted=5, succeeded=3, errored=2, usage=Usage(10, 5), cost_usd=1.0, errors={"status_500": group}, duplicates=1
+        submitted=5,
+        succeeded=3,
+        errored=2,
+        usage=Usage(10, 5),
+        cost_usd=1.0,
+        errors={"status_500": group},
+        duplicates=1,
     )
     handed_on = Totals(submitted=2, errored=2, cost_usd=None, errors={"status_500": group})
     # the next attempt is still under way: its rows are not here yet, but their last word so far is

@@ -147,11 +147,12 @@ def workloads(draw: st.DrawFn, provider: str) -> list[Row]:
     embeds = provider != "anthropic" and draw(st.booleans())
     letters = st.sampled_from(["x", "é", "漢", "🔑", '"', "\\", "\n"])
     texts = st.builds(lambda letter, size: letter * size, letters, st.integers(1, 120))
+    requests: st.SearchStrategy[Request]
     if embeds:
         most = 1 if provider == "google" else 3
         requests = st.lists(texts, min_size=1, max_size=most).map(lambda each: vector(*each))
     else:
-        requests = texts.map(lambda each: ChatRequest((Message("user", each),)))  # type: ignore[assignment]
+        requests = texts.map(lambda each: ChatRequest((Message("user", each),)))
     found = draw(st.lists(requests, min_size=1, max_size=50))
     return [row(number, each, custom_id=number) for number, each in enumerate(found)]
 

@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from batchmark.domain.lifecycle import BatchRef, Counts, FileRef, Intent, Snapshot, State
 from batchmark.engine.poll import Poller
 from batchmark.engine.reconcile import new_batch

@@ -24,7 +24,7 @@ from batchmark.ledger.artifacts import compress, sha256_of
 from batchmark.ledger.records import CANCELLED_UNSENT
 from batchmark.workload.answers import decode_carried
 from tests.support import chat, row, rows_of, vector
-from tests.unit.engine.fakes import bad, good
+from tests.unit.engine.fakes import good
 from tests.unit.engine.workbench import PROVIDERS, Job
 
 
@@ -276,7 +276,8 @@ def test_a_batch_without_a_line_is_asked_again_whole_or_not_at_all(
     job_of: Callable[..., Job], state: State, again: bool
 ) -> None:
     job = job_of(rows_of(3))
-    for files in ([], [[]]):
+    no_files: list[list[list[bytes]]] = [[], [[]]]
+    for files in no_files:
         shard, batch = job.give(0, *files, state=state)
         found = job.settled(shard, batch, ask_again=True)
         assert (found.following.rows if found.following else 0) == (3 if again else 0)
@@ -397,7 +398,7 @@ def test_where_lines_lie_tells_whose_the_results_are(job_of: Callable[..., Job])
         assert places.lines == len(lines)
 
 
-@pytest.mark.parametrize("tail", ["0x1", "-1", "+1", "١", "01", "1 ", "1.0", "999999999999", ""])  # noqa: RUF001
+@pytest.mark.parametrize("tail", ["0x1", "-1", "+1", "١", "01", "1 ", "1.0", "999999999999", ""])
 def test_an_id_that_only_looks_like_one_of_ours_leads_to_no_wrong_row(job_of: Callable[..., Job], tail: str) -> None:
     job = job_of(rows_of(3))
     strange = json.dumps(good(job.provider, f"{job.shards[0].label}-{tail}", "strange"), ensure_ascii=False).encode()

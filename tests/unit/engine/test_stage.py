@@ -33,9 +33,7 @@ def limits(provider: str, **changes: Any) -> Limits:
     return replace(registry.find(provider).limits, **{"vary_rows": False, **changes})
 
 
-def put(
-    rows: list[Row], provider: str, folder: Path, *, job: str = "job1", **most: Any
-) -> list[ShardRecord]:
+def put(rows: list[Row], provider: str, folder: Path, *, job: str = "job1", **most: Any) -> list[ShardRecord]:
     return stage(
         rows,
         wire(provider),

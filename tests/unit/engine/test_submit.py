@@ -196,7 +196,9 @@ def test_after_a_clear_no_the_shard_is_where_it_can_go_on_from(
         assert (here.shard.state, here.provider.uploads, len(here.provider.batches)) == ("submitted", 1, 1)
 
 
-def test_a_create_for_which_there_is_no_room_leaves_the_shard_uploaded_for_its_turn(scene: Callable[..., Scene]) -> None:
+def test_a_create_for_which_there_is_no_room_leaves_the_shard_uploaded_for_its_turn(
+    scene: Callable[..., Scene],
+) -> None:
     here = scene("openai", RateLimited("queue full", retry_after_s=50))
     with pytest.raises(RateLimited, match="queue full") as caught:
         here.submit()

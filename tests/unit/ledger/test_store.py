@@ -336,12 +336,13 @@ def test_a_batch_held_without_proof_goes_to_the_shard_whose_create_was_answered(
 def at(ledger: Ledger, state: str) -> ShardRecord:
     """A shard that has got to a state."""
     shard = staged(ledger)
-    for reached, move in (
+    moves: list[tuple[str, Callable[[], bool]]] = [
         ("uploaded", lambda: ledger.record_upload(shard, FileRef("openai", "file-1"), account="me")),
         ("intended", lambda: ledger.record_intent(shard, INTENT, account="me")),
         ("submitted", lambda: ledger.record_submitted(shard, batch_for(shard))),
         ("fetched", lambda: ledger.record_fetched(shard, [{"path": "raw/x", "sha256": "abc"}])),
-    ):
+    ]
+    for reached, move in moves:
         if ledger.shard(shard.id).state == state:
             break
         assert move()
@@ -403,7 +404,12 @@ def test_the_answers_and_the_next_attempt_are_recorded_together_or_not_at_all(le
         ledger.record_collected(shard, "fetched", answers=ANSWERS, totals={}, following=following)
     assert ledger.shard(shard.id) == shard
     found = ledger.record_collected(
-        shard, "fetched", answers=ANSWERS, totals={}, handed_on={"submitted": 1}, following=replace(following, label="y")
+        shard,
+        "fetched",
+        answers=ANSWERS,
+        totals={},
+        handed_on={"submitted": 1},
+        following=replace(following, label="y"),
     )
     assert found is not None and (found.attempt, found.state, found.rows) == (2, "staged", 1)
     assert found == ledger.shard(found.id)
@@ -455,7 +461,9 @@ def test_which_batches_are_on_an_account(ledger: Ledger) -> None:
 
 
 def test_how_long_earlier_batches_took_is_told_by_provider_model_and_world(ledger: Ledger) -> None:
-    for number, (state, took_s) in enumerate([("succeeded", 60.0), ("succeeded", 90.5), ("expired", 1.0), ("running", None)]):
+    for number, (state, took_s) in enumerate(
+        [("succeeded", 60.0), ("succeeded", 90.5), ("expired", 1.0), ("running", None)]
+    ):
         key = ledger.record_shard(replace(SHARD, number=number, label=f"bm-job1-{number}-1"))
         shard = ledger.shard(key)
         ledger.record_upload(shard, None)
@@ -516,13 +524,13 @@ def test_a_poll_of_many_is_one_transaction_and_none_where_nothing_is_new(
 
 
 def run_of(ledger: Ledger, number: int, *, shards: int = 1, jobs: int = 1) -> RunRecord:
-    run = replace(RUN, id=f"r{number}", created_at=NOW + timedelta(minutes=number), output="a.jsonl", options={"attempts": 2})
+    run = replace(
+        RUN, id=f"r{number}", created_at=NOW + timedelta(minutes=number), output="a.jsonl", options={"attempts": 2}
+    )
     staged_jobs = []
     for each in range(jobs):
         job = replace(JOB, id=f"j{number}x{each}", run_id=run.id, provider=f"p{each}", round=1)
-        made = [
-            replace(SHARD, job_id=job.id, number=at_, label=f"bm-{job.id}-{at_}-1") for at_ in range(shards)
-        ]
+        made = [replace(SHARD, job_id=job.id, number=at_, label=f"bm-{job.id}-{at_}-1") for at_ in range(shards)]
         staged_jobs.append((job, made))
     ledger.record_staged(run, staged_jobs)
     return run
