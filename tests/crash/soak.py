@@ -33,7 +33,7 @@ FAULTS = (
     "files.content p=0.06 seed={seed}7 -> truncate 0.5",
     "batches.results p=0.06 seed={seed}7 -> truncate 0.5",
     "life label=*-1 p=0.1 seed={seed}8 -> expire after=0.6",
-    "life -> stuck 0.4",
+    "life -> stuck {slow:.1f}",
     "answers label=*-1 p=0.01 seed={seed}9 -> fail 500",
     "answers label=*-1 p=0.002 seed={seed} -> drop-line",
     "answers label=*-1 p=0.002 seed={seed}1 -> duplicate-line",
@@ -66,7 +66,7 @@ def soak(folder: Path, zygote: Zygote, *, provider: str, seed: int, rows: int, s
     """Raises AssertionError, naming the seed, where anything was lost, bought twice or put on the wrong row."""
     began = time.monotonic()
     rng = random.Random(seed)
-    with opened(provider, folder, zygote, _rules(provider, seed)) as site:
+    with opened(provider, folder, zygote, _rules(provider, seed, slow=0.2 + 0.04 * kills)) as site:
         site.settings |= SETTINGS
         if provider == "google":
             site.patches["batchmark.providers.google.limits:SPEC.limits.inline_max_bytes"] = 0
@@ -108,13 +108,13 @@ def site_has_run(site: Site) -> bool:
     return (site.home / "ledger.sqlite3").exists() and bool(site.jobs())
 
 
-def _rules(provider: str, seed: int) -> list[str]:
-    """The faults that this provider's dialect knows."""
+def _rules(provider: str, seed: int, *, slow: float) -> list[str]:
+    """The faults that this provider's dialect knows; batches take `slow` seconds, so that no run is over before its last kill."""
     from batchmark.emulator.faults import RuleError, parse
 
     made = []
     for rule in FAULTS:
-        text = f"{provider} {rule.format(seed=seed % 100_000)}"
+        text = f"{provider} {rule.format(seed=seed % 100_000, slow=slow)}"
         try:
             parse(text)
         except RuleError:
