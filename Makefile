@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed
 ROWS   ?= 1000000
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help setup model browser compare compare-real test check format bench clean
+.PHONY: help setup model browser compare compare-real test check format bench soak clean
 .DEFAULT_GOAL := help
 
 help:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,28 +51,23 @@ def test_a_whole_run_is_exported_as_it_was_written(run: Run, folder: Path, provi
 def test_a_run_that_has_not_ended_is_exported_only_in_part_and_only_where_that_is_said(
     account: Callable[..., Account], folder: Path
 ) -> None:
-    # the second batch never ends
-    here = account("openai life nth=2 -> stuck")
-    here.settings["BATCHMARK_POLL_S"] = "0.02"
-    questions(folder, 5)
-    sent = run_it(here, "--on", "openai", "--no-wait", "--shard-rows", "3")
+    here = account()
+    write_lines(folder / "rows.jsonl", [{"prompt": f"Say {each}", "mine": each, "max_tokens": 9} for each in range(5)])
+    sent = run_it(here, "--on", "openai:gpt-5-nano", "--no-wait", "--shard-rows", "3", "--in-flight", "1")
     refused = here.run("export", sent["run"], "-o", "b.jsonl")
     assert refused.code == 2, refused.err
-    assert (
-        "has not ended" in refused.err
-        and "--partial" in refused.err
-        and f"batchmark resume {sent['run']}" in refused.err
-    )
+    assert "has not ended" in refused.err and "--partial" in refused.err
+    assert f"batchmark resume {sent['run']}" in refused.err
     assert not (folder / "b.jsonl").exists()
     nothing = here.run("export", sent["run"], "-o", "none.jsonl", "--partial", "--json").json()
     assert (nothing["rows_written"], nothing["rows"], answers_in(folder / "none.jsonl")) == (0, 5, [])
-    # the first is brought here, and cancelling ends the other
-    assert here.run("cancel", sent["run"]).code == 0
-    assert here.run("resume", sent["run"]).code == 1
-    assert here.run("export", sent["run"], "-o", "b.jsonl").code == 0
-    answers = answers_in(folder / "b.jsonl")
-    assert [each["mine"] for each in answers] == [0, 1, 2, 3, 4]
-    assert [each["outcome"] for each in answers][:3] == ["succeeded"] * 3
+    # the first batch is brought here, and there is no money for the second
+    assert here.run("resume", "--max-cost", "0.0000001").code == 2
+    part = here.run("export", sent["run"], "-o", "b.jsonl", "--partial", "--json").json()
+    assert (part["rows_written"], part["rows"]) == (3, 5)
+    assert [(each["mine"], each["outcome"]) for each in answers_in(folder / "b.jsonl")] == [
+        (each, "succeeded") for each in range(3)
+    ]
 
 
 def test_an_export_replaces_a_file_only_with_force(run: Run, folder: Path) -> None:
@@ -240,6 +237,23 @@ def test_only_runs_that_are_old_enough_are_cleaned(run: Run, folder: Path) -> No
     assert run("run", "rows.jsonl", "--on", "openai", "--emulate").code == 0
     assert run("clean", "--emulate", "--older-than", "1", "--json").json()["found"] == []
     assert len(run("clean", "--emulate", "--json").json()["found"]) == 1
+
+
+def test_what_a_process_left_that_was_killed_while_it_read_its_input_is_cleaned_once_it_is_old(
+    run: Run, folder: Path, home: Path
+) -> None:
+    questions(folder, 1)
+    assert run("run", "rows.jsonl", "--on", "openai", "--emulate").code == 0
+    assert run("clean", "--emulate", "--yes").code == 0
+    for name, age_s in (("fresh000", 0.0), ("old00000", 2 * 86_400.0)):
+        left = home / "runs" / name / "job"
+        left.mkdir(parents=True)
+        (left / "bm-job-0-1.requests").write_text("x" * 10)
+        then = time.time() - age_s
+        os.utime(left.parent, (then, then))
+    (found,) = run("clean", "--emulate", "--yes", "--json").json()["found"]
+    assert (found["what"], found["name"], found["bytes"]) == ("a run that never began", "runs/old00000", 10)
+    assert not (home / "runs" / "old00000").exists() and (home / "runs" / "fresh000").exists()
 
 
 def test_a_run_that_is_not_there_cannot_be_cleaned(run: Run) -> None:

@@ -193,7 +193,7 @@ def test_answers_that_were_lost_after_the_end_are_merged_again_from_what_is_kept
 def test_jobs_are_driven_side_by_side(site: Site) -> None:
     jobs = [site.stage(rows_of(count), job_id=f"job{count}") for count in (1, 2, 3)]
     totals = site.drive(*jobs)
-    assert [each.submitted for each in totals.values() if each] == [1, 2, 3]
+    assert {id_: each.submitted for id_, each in totals.items() if each} == {"job1": 1, "job2": 2, "job3": 3}
     assert len(site.batches()) == 3
 
 

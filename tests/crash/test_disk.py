@@ -131,7 +131,7 @@ def test_a_disk_that_runs_full_stops_a_run_until_there_is_room(
         filler = fill(small, but_bytes=but_bytes)
         process.send(signal.SIGCONT)
         stopped = process.wait()
-        check_says_so(stopped, "cannot be used: ")
+        check_says_so(stopped, "disk")
         filler.unlink()
         check_ended(site, site.run(*resume(site)))
 

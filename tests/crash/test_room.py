@@ -9,7 +9,7 @@ import pytest
 from batchmark.ledger.records import BatchRecord
 from tests.crash.conftest import PROVIDERS, Site, Zygote, opened, write_rows
 
-# The provider's clock runs so much faster than ours, so that a batch takes a second of ours and a minute of its own: OpenAI tells whole
+# The provider's clock runs so much faster than ours, so that a batch takes two seconds of ours and minutes of its own: OpenAI tells whole
 # seconds only.
 SCALE = 120
 SETTINGS = {"BATCHMARK_CREATE_TIMEOUT_S": "600"}
@@ -45,8 +45,8 @@ def run(site: Site, shards: int) -> None:
 def test_the_room_there_is_is_used_and_nothing_fails_for_want_of_more(
     tmp_path: Path, zygote: Zygote, provider: str
 ) -> None:
-    shards = 200 if provider == "openai" else 64
-    slow = f"* life -> stuck {SCALE * 0.7:g}"
+    shards = 200 if provider == "openai" else 48
+    slow = f"* life -> stuck {SCALE * 1.6:g}"
     limits = ("*.max_batches_in_flight=8",)
     with opened(provider, tmp_path, zygote, [slow], limits=limits, time_scale=SCALE) as site:
         run(site, shards)
@@ -58,7 +58,7 @@ def test_the_room_there_is_is_used_and_nothing_fails_for_want_of_more(
 
 def test_a_queue_that_takes_few_tokens_is_learnt_from_its_refusals(tmp_path: Path, zygote: Zygote) -> None:
     # a row is some 200 bytes on the wire, so a shard counts for some 150 tokens there: five fit
-    slow = f"openai life -> stuck {SCALE * 0.3:g}"
+    slow = f"openai life -> stuck {SCALE * 1:g}"
     limits = ("openai.queued_tokens=850",)
     with opened("openai", tmp_path, zygote, [slow], limits=limits, time_scale=SCALE) as site:
         run(site, 40)

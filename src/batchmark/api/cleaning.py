@@ -21,7 +21,7 @@ from batchmark.ledger.lock import holder
 from batchmark.ledger.records import JobRecord, RunRecord
 from batchmark.providers import registry
 
-__all__ = ["Leftover", "clean_there", "find_here", "providers_of", "remove_here", "runs_to_clean"]
+__all__ = ["Leftover", "clean_there", "find_here", "find_unborn", "providers_of", "remove_here", "runs_to_clean"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +52,22 @@ def find_here(workspace: Workspace, runs: Sequence[RunRecord]) -> list[Leftover]
     return found
 
 
+def find_unborn(workspace: Workspace) -> list[Leftover]:
+    """Folders of runs that a killed process was still staging: the ledger knows nothing of them, so nothing of them was ever sent.
+
+    A day is longer than any staging takes, so what another process is at is not among them.
+    """
+    long_ago = (datetime.now(UTC) - timedelta(days=1)).timestamp()
+    folder = workspace.home / "runs"
+    found = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.is_dir() and workspace.ledger.run(path.name) is None and path.stat().st_mtime < long_ago:
+            size = sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
+            name = str(path.relative_to(workspace.home))
+            found.append(Leftover(where="here", what="a run that never began", name=name, bytes=size, job_id=None))
+    return found
+
+
 def _intermediate(workspace: Workspace, job: JobRecord) -> list[Path]:
     folder = workspace.home / job.folder
     found: list[Path] = []
@@ -70,8 +86,10 @@ def _intermediate(workspace: Workspace, job: JobRecord) -> list[Path]:
 
 
 def remove_here(workspace: Workspace, leftover: Leftover) -> None:
-    """Delete the files of one job, but for its answers."""
-    assert leftover.job_id is not None
+    """Delete the files of one job, but for its answers, or all of a run that never began."""
+    if leftover.job_id is None:
+        shutil.rmtree(workspace.home / leftover.name, ignore_errors=True)
+        return
     job = workspace.ledger.job(leftover.job_id)
     if job is None or holder(workspace.home / job.folder / "lock") is not None:
         return

@@ -43,6 +43,8 @@ def clean(
             found += there
             deleted += gone
         here = use.find_here(workspace, runs)
+        if not ids:
+            here += use.find_unborn(workspace)
         for leftover in here if yes else ():
             use.remove_here(workspace, leftover)
             deleted += 1

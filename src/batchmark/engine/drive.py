@@ -296,8 +296,8 @@ class Conductor:
             times.append(self._poll_at_s)
         if any(next_step(shard, None) is Step.SUBMIT for shard in self._open.values() if shard.id not in self._busy):
             times.extend(self._admission.opens_at_s(job.model, now) for job in self._jobs.values())
-        # what is due already waits for a piece of work to end
-        timeout = min((at_s - now for at_s in times if at_s > now), default=None)
+        # what is due already, but could not be started, is tried again in a moment
+        timeout = min((max(at_s - now, _BREATH_S) for at_s in times), default=None)
         tasks = {*self._busy.values(), *self._finishing.values()}
         if not tasks:
             await asyncio.sleep(_BREATH_S if timeout is None else timeout)

@@ -89,8 +89,10 @@ class _Dbos(Dispatcher):
                 raise _unusable("the engine's database", error) from None
             ending = asyncio.ensure_future(handle.get_result())
             ending.add_done_callback(lambda task: task.cancelled() or task.exception())
-            # not awaited itself, since what interrupts this must not interrupt it
-            await asyncio.wait({ending})
+            # Not awaited itself, since what interrupts this must not interrupt it; and DBOS's own book-keeping is not waited for once the
+            # work is done, since nobody needs it. Work that was never begun ends the workflow without an outcome.
+            either: set[asyncio.Future[Any]] = {outcome, ending}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not outcome.done():
                 raise _unusable("the engine's database", ending.exception() or RuntimeError("the work was not begun"))
             return outcome.result()

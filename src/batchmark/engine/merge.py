@@ -19,6 +19,7 @@ import msgspec
 
 from batchmark.domain.totals import Totals
 from batchmark.engine.stage import carried_path
+from batchmark.errors import LocalTrouble
 from batchmark.ledger.artifacts import open_artifact, remove_leftovers, whole_file
 from batchmark.ledger.points import reach
 from batchmark.ledger.records import ShardRecord
@@ -47,7 +48,11 @@ def merge(shards: Iterable[ShardRecord], *, folder: Path, into: Path) -> None:
 
 def _answers(folder: Path, shard: ShardRecord) -> BinaryIO:
     assert shard.answers is not None
-    return open_artifact(folder / shard.answers["path"])
+    path = folder / shard.answers["path"]
+    # a compressed file proves itself whole when it is read
+    if path.exists() and path.stat().st_size != shard.answers["bytes"]:
+        raise LocalTrouble(f"{path} is not as it was written, so nothing was merged; what was fetched is kept in raw/")
+    return open_artifact(path)
 
 
 def final_lines(attempts: list[ShardRecord], folder: Path) -> Iterator[bytes]:

@@ -214,6 +214,26 @@ def test_answers_that_are_gone_are_this_machines_trouble_and_nothing_is_half_wri
     assert not (job.folder / "answers.jsonl").exists()
 
 
+@pytest.mark.parametrize("damaged", [0, 1])
+def test_answers_that_were_cut_short_are_noticed_and_not_merged_as_fewer(
+    job_of: Callable[..., Job], damaged: int
+) -> None:
+    job = job_of(rows_of(6), shard_rows=3)
+    job.give(0, [job.good(0, at) for at in range(3)])
+    shard, batch = job.give(1, [job.good(1, 0), job.bad(1, 1), job.good(1, 2)])
+    following = job.settled(shard, batch, ask_again=True).following
+    assert following is not None
+    job.give(following, [line_for(job, following, 0, "good")])
+    job.merged()
+    before = (job.folder / "answers.jsonl").read_bytes()
+    path = answers_part(job.folder, job.shards[damaged].label)
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    attempts = sorted(job.done, key=lambda each: (each.number, each.attempt))
+    with pytest.raises(LocalTrouble, match="is not as it was written"):
+        merge(attempts, folder=job.folder, into=job.folder / "answers.jsonl")
+    assert (job.folder / "answers.jsonl").read_bytes() == before
+
+
 def test_an_attempt_that_lost_lines_is_not_joined_to_the_wrong_rows(job_of: Callable[..., Job]) -> None:
     job = job_of(rows_of(3))
     shard, batch = job.give(0, [job.good(0, 0), job.bad(0, 1), job.good(0, 2)])
@@ -223,7 +243,7 @@ def test_an_attempt_that_lost_lines_is_not_joined_to_the_wrong_rows(job_of: Call
     job.merged()
     path = answers_part(job.folder, shard.label)
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(LocalTrouble, match="is not as it was written"):
         list(final_lines(job.done, job.folder))
 
 

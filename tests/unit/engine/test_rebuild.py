@@ -14,6 +14,7 @@ from batchmark.engine.collect import collect
 from batchmark.engine.rebuild import rebuild
 from batchmark.engine.reconcile import new_batch
 from batchmark.engine.stage import carried_path, shard_path, stage
+from batchmark.errors import LocalTrouble
 from batchmark.ledger.records import JobRecord, ShardRecord
 from tests.support import in_virtual_time, rows_of
 from tests.unit.engine.fakes import EPOCH, FakeProvider, Scene
@@ -87,5 +88,5 @@ def test_a_later_attempt_is_made_again_from_the_results_of_the_one_before(home: 
         raw.write_bytes(b"")
     path.unlink()
     shard_path(home / "job", shard.label).unlink()
-    with pytest.raises(Exception, match=r"cannot be read"):
+    with pytest.raises(LocalTrouble, match="is not as it was written"):
         again(here, second, None)
