@@ -20,7 +20,7 @@ import msgspec
 from batchmark.domain.totals import Totals
 from batchmark.engine.stage import carried_path
 from batchmark.errors import LocalTrouble
-from batchmark.ledger.artifacts import open_artifact, remove_leftovers, whole_file
+from batchmark.ledger.artifacts import open_artifact, remove_leftovers, verify, whole_file
 from batchmark.ledger.points import reach
 from batchmark.ledger.records import ShardRecord
 from batchmark.workload.answers import decode_carried
@@ -50,7 +50,7 @@ def _answers(folder: Path, shard: ShardRecord) -> BinaryIO:
     assert shard.answers is not None
     path = folder / shard.answers["path"]
     # a compressed file proves itself whole when it is read
-    if path.exists() and path.stat().st_size != shard.answers["bytes"]:
+    if path.exists() and not verify(path, shard.answers["sha256"]):
         raise LocalTrouble(f"{path} is not as it was written, so nothing was merged; what was fetched is kept in raw/")
     return open_artifact(path)
 

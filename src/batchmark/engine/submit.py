@@ -78,6 +78,8 @@ async def _send(account: Account, job: JobRecord, shard: ShardRecord, tell: List
     def warn(message: str) -> None:
         tell(Trouble(job, message))
 
+    clock = asyncio.get_running_loop().time
+    began = clock()
     label = batch_label(shard.label, shard.sends)
     file = FileRef(job.provider, shard.file_id) if shard.file_id else None
     while True:
@@ -112,6 +114,11 @@ async def _send(account: Account, job: JobRecord, shard: ShardRecord, tell: List
             found = await reconcile(account, job, shard, intent, tell=tell)
             if found is not None:
                 return found
+            if clock() - began > pace.patience_s:
+                raise Retryable(
+                    f"{error.message}; it does not exist, and {job.provider} has given no clear answer for long. Nothing was bought",
+                    hint=f"go on with: batchmark resume {job.run_id}",
+                ) from None
         except (Retryable, BadCredentials):
             # a clear refusal for now: nothing was made, so the shard may be sent again later
             ledger.withdraw_intent(shard)
