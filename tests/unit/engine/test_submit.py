@@ -75,6 +75,17 @@ def test_only_when_the_lost_create_can_no_longer_arrive_is_it_sent_again(
     assert (here.shard.state, here.shard.file_id, here.provider.uploads) == ("submitted", "file-1", 1)
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_a_create_that_is_never_answered_clearly_ends_with_a_word_and_not_in_a_circle(
+    scene: Callable[..., Scene], name: str
+) -> None:
+    here = scene(name, *[LOST] * 9)
+    with pytest.raises(Retryable, match="no clear answer for long"):
+        here.submit()
+    assert 1 < here.provider.creates < 9
+    assert (here.shard.state, here.provider.batches) == ("uploaded", [])
+
+
 def test_of_several_with_our_label_the_first_is_kept_and_the_others_are_cancelled(scene: Callable[..., Scene]) -> None:
     here = scene("openai", (LOST,))
     twin = here.provider.create
