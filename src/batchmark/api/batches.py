@@ -15,8 +15,8 @@ from batchmark.api.workspace import Workspace
 from batchmark.domain.lifecycle import BatchRef, ModelInfo, Snapshot, State
 from batchmark.engine.account import Account
 from batchmark.engine.collect import lines_of
-from batchmark.engine.drive import look_once
 from batchmark.engine.events import Listener
+from batchmark.engine.look import look_once
 from batchmark.engine.pace import next_poll_s
 from batchmark.errors import BadInput, NotFound, Refused
 from batchmark.ledger.records import CANCELLED_UNSENT, BatchRecord, JobRecord

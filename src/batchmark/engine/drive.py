@@ -16,8 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
-
 from batchmark.domain.lifecycle import BatchRef, Snapshot, State
 from batchmark.domain.totals import Totals
 from batchmark.engine.account import Account, answers_path
@@ -25,8 +23,8 @@ from batchmark.engine.admission import Admission, load_of, most_usd, spend_of
 from batchmark.engine.calls import repeat
 from batchmark.engine.collect import close_unsent, collect
 from batchmark.engine.dispatch import Dispatcher, Kind
-from batchmark.engine.events import BatchSeen, JobEnded, Listener, Trouble
-from batchmark.engine.merge import merge, sum_up
+from batchmark.engine.events import BatchSeen, Listener, Trouble
+from batchmark.engine.finish import finish
 from batchmark.engine.next_step import Step, is_closed, is_under_way, next_step
 from batchmark.engine.options import DriveOptions
 from batchmark.engine.pace import next_poll_s
@@ -34,7 +32,6 @@ from batchmark.engine.poll import Poller
 from batchmark.engine.rebuild import Rebuild
 from batchmark.engine.reconcile import intent_of, reconcile
 from batchmark.engine.submit import DamagedShard, submit
-from batchmark.engine.tidy import tidy
 from batchmark.engine.watch import Watchman
 from batchmark.errors import (
     Ambiguous,
@@ -48,7 +45,7 @@ from batchmark.ledger.points import reach
 from batchmark.ledger.records import BatchRecord, JobRecord, ShardRecord
 from batchmark.ledger.store import changes_of
 
-__all__ = ["Conductor", "look_once"]
+__all__ = ["Conductor"]
 
 # Shards whose answers are brought here at the same time: one downloads while another is decoded.
 _COLLECTED_AT_ONCE = 2
@@ -554,46 +551,7 @@ class Conductor:
             self._halt(error)
 
     async def _finish(self, job: JobRecord) -> None:
-        account, ledger = self._account, self._account.ledger
-        into = self._outputs.get(job.id) or answers_path(account.home, job)
-        if job.ended_at is not None and job.totals is not None and into.exists():
-            self._ended[job.id] = msgspec.convert(job.totals, Totals)
-            return
-        shards = ledger.shards(job.id)
-        folder = account.folder(job)
-
-        def work() -> None:
-            with account.meter.stage("merge", sum(int((shard.answers or {}).get("bytes") or 0) for shard in shards)):
-                merge(shards, folder=folder, into=into)
-
-        await asyncio.to_thread(work)
-        reach("merged")
-        totals = sum_up(shards)
-        words = [shard.problem for shard in shards if shard.problem]
-        words += [each for batch in ledger.batches(job.id).values() for each in batch.problems]
-        # what a later attempt has made good is no problem of the job
-        problem = words[0] if words and totals.failed else None
-        if job.ended_at is None:
-            ledger.record_end(job.id, totals=msgspec.to_builtins(totals), problem=problem)
-            reach("end-recorded")
-        self._jobs[job.id] = job = ledger.job(job.id) or job
-        await tidy(account, job, shards, keep_files=self._options.keep_files, tell=self._tell)
-        self._ended[job.id] = totals
-        self._tell(JobEnded(job, totals))
-
-
-async def look_once(account: Account, job: JobRecord, tell: Listener) -> None:
-    """See every batch of the job once that is not known to be over."""
-    ledger = account.ledger
-    watched = [batch for batch in ledger.batches(job.id).values() if not State(batch.state).terminal]
-    if not watched:
-        return
-    sent = [shard.sent_at for shard in ledger.shards(job.id) if shard.sent_at is not None]
-    poller = Poller(account.provider, ledger, lost_s=account.pace.lost_s)
-    await repeat(
-        lambda: poller.look(watched, min(sent, default=None)),
-        account.pace,
-        warn=lambda text: tell(Trouble(None, text)),
-    )
-    for batch in ledger.batches(job.id).values():
-        tell(BatchSeen(job, batch))
+        into = self._outputs.get(job.id) or answers_path(self._account.home, job)
+        self._jobs[job.id], self._ended[job.id] = await finish(
+            self._account, job, into, keep_files=self._options.keep_files, tell=self._tell
+        )
