@@ -339,7 +339,7 @@ class Conductor:
             return
         job = self._jobs[shard.job_id]
         match error:
-            case RateLimited():
+            case RateLimited() if step in (Step.SUBMIT, Step.RECONCILE):
                 others = [each for each in self._taking_room(job.model) if each.id != shard_id]
                 self._admission.refused(job.model, load_of(others), self._now(), error.retry_after_s)
                 if self._full_at != len(others):
