@@ -16,6 +16,7 @@ from batchmark.domain.lifecycle import State
 from batchmark.domain.target import Target
 from batchmark.domain.totals import Totals
 from batchmark.engine.account import Account, answers_path
+from batchmark.engine.dispatch import Dispatcher
 from batchmark.engine.drive import Conductor
 from batchmark.engine.events import Listener
 from batchmark.engine.options import DriveOptions
@@ -84,7 +85,7 @@ def outputs_of(workspace: Workspace, jobs: Sequence[JobRecord]) -> dict[str, Pat
 
 
 def conductor(
-    workspace: Workspace, account: Account, jobs: Sequence[JobRecord], dispatcher: object, tell: Listener
+    workspace: Workspace, account: Account, jobs: Sequence[JobRecord], dispatcher: Dispatcher, tell: Listener
 ) -> Conductor:
     """What drives jobs of one account, in the way that their run was begun with."""
     run = workspace.ledger.run(jobs[0].run_id)
@@ -103,7 +104,7 @@ def conductor(
     return Conductor(
         account,
         jobs,
-        dispatcher,  # type: ignore[arg-type]  # a Dispatcher, which only the engine names
+        dispatcher,
         tell,
         options=DriveOptions.read(run.options),
         outputs=outputs_of(workspace, jobs),

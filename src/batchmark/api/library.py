@@ -38,7 +38,7 @@ from batchmark.ledger.records import RunRecord, ShardRecord
 from batchmark.providers.registry import default_models, find
 from batchmark.workload.answers import decode_carried
 from batchmark.workload.rows import Workload
-from batchmark.workload.template import Template
+from batchmark.workload.template import template_of
 
 __all__ = ["Answer", "Run", "resume", "resume_async", "run", "run_async", "stream"]
 
@@ -271,8 +271,7 @@ def _plan(
     spec = find(on.partition(":")[0])
     workspace.require_key(spec)
     target = parse_target(on, default_models(spec.name))
-    given = prompt is not None or system is not None or max_tokens is not None
-    template = Template(prompt, system, max_tokens) if given else None
+    template = template_of(prompt, system, max_tokens)
     path = _as_file(workspace, input)
     workload = Workload(path, limit=requests, template=template)
     if ":" not in on:

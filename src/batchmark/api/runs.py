@@ -12,7 +12,7 @@ from typing import Any
 
 from batchmark.api.batches import cancel_job
 from batchmark.api.jobs import JobReport, conductor, locked, report_job
-from batchmark.api.staging import StagedRun, discard, new_run, record, stage_run
+from batchmark.api.staging import StagedRun, discard, new_run, record, stage_run, workload_of
 from batchmark.api.workspace import Workspace
 from batchmark.domain.lifecycle import State
 from batchmark.domain.target import Target
@@ -31,7 +31,6 @@ from batchmark.ledger.records import JobRecord, RunRecord
 from batchmark.providers import registry
 from batchmark.report.words import money
 from batchmark.workload.rows import Workload
-from batchmark.workload.template import Template
 
 __all__ = [
     "RunOptions",
@@ -216,8 +215,7 @@ def ensure_same_input(run: RunRecord) -> str | None:
     if not path.exists():
         return f"{path} is gone; the run goes on with its rows as they were"
     try:
-        template = Template(**kept["template"]) if kept.get("template") else None
-        workload = Workload(path, limit=kept.get("limit"), template=template)
+        workload = workload_of(kept)
         now = workload.stamp()
         if (now["bytes"], now["modified_ns"]) == (kept["bytes"], kept["modified_ns"]):
             return None

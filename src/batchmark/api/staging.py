@@ -39,6 +39,7 @@ __all__ = [
     "restage",
     "stage_jobs",
     "stage_run",
+    "workload_of",
 ]
 
 
@@ -112,6 +113,12 @@ def input_of(workload: Workload) -> dict[str, Any]:
         if template is None
         else {"prompt": template.prompt, "system": template.system, "max_tokens": template.max_tokens},
     }
+
+
+def workload_of(kept: dict[str, Any]) -> Workload:
+    """The user's file again, read in the way that the run was made of. Raises BadInput where it is gone."""
+    template = Template(**kept["template"]) if kept.get("template") else None
+    return Workload(Path(kept["path"]), limit=kept.get("limit"), template=template)
 
 
 def stage_run(
@@ -246,8 +253,7 @@ def restage(workspace: Workspace, run: RunRecord, job: JobRecord, folder: Path) 
     if kept is None:
         return False
     try:
-        template = Template(**kept["template"]) if kept.get("template") else None
-        workload = Workload(Path(kept["path"]), limit=kept.get("limit"), template=template)
+        workload = workload_of(kept)
         spec = registry.find(job.provider)
         stage(
             workload.rows(),

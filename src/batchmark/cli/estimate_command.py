@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from batchmark.cli.options import Json, Quiet
+from batchmark.cli.options import Json, MaxTokens, Prompt, Quiet, ShardRows, System
 
 __all__ = ["estimate"]
 
@@ -23,28 +23,10 @@ def estimate(
             show_default=False,
         ),
     ] = None,
-    prompt: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEMPLATE", help="The prompt, with columns of the file in braces: '{question}'.", show_default=False
-        ),
-    ] = None,
-    system: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="The system message of rows that have none.", show_default=False)
-    ] = None,
-    max_tokens: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="The longest answer of rows that set no limit.", show_default=False),
-    ] = None,
-    shard_rows: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="At most so many rows a batch. Default: the provider's limit.",
-            show_default=False,
-        ),
-    ] = None,
+    prompt: Prompt = None,
+    system: System = None,
+    max_tokens: MaxTokens = None,
+    shard_rows: ShardRows = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:

@@ -16,7 +16,7 @@ from batchmark.prices.lookup import Price, resolve
 from batchmark.providers import registry
 from batchmark.report.words import money
 from batchmark.workload.rows import Workload
-from batchmark.workload.template import Template
+from batchmark.workload.template import template_of
 
 __all__ = ["estimate"]
 
@@ -36,8 +36,7 @@ def estimate(
     out = Output(json=json, quiet=quiet)
     models = registry.default_models(*(text.partition(":")[0] for text in on))
     targets = [parse_target(text, models) for text in on or registry.BUILT_IN]
-    given = prompt is not None or system is not None or max_tokens is not None
-    workload = Workload(path, template=Template(prompt, system, max_tokens) if given else None)
+    workload = Workload(path, template=template_of(prompt, system, max_tokens))
     found: list[tuple[Target, Price | None, Estimate | RowError]] = []
     for target in dict.fromkeys(targets):
         spec = registry.find(target.provider)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from batchmark.cli.options import Emulate, Json, Quiet
+from batchmark.cli.options import Emulate, Json, MaxTokens, Prompt, Quiet, ShardRows, System
 
 __all__ = ["cancel", "clean", "export", "resume", "run", "runs", "show", "watch"]
 
@@ -54,19 +54,9 @@ def run(
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the output file once the new one is whole.")] = False,
-    prompt: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEMPLATE", help="The prompt, with columns of the file in braces: '{question}'.", show_default=False
-        ),
-    ] = None,
-    system: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="The system message of rows that have none.", show_default=False)
-    ] = None,
-    max_tokens: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="The longest answer of rows that set no limit.", show_default=False),
-    ] = None,
+    prompt: Prompt = None,
+    system: System = None,
+    max_tokens: MaxTokens = None,
     requests: Annotated[
         int | None,
         typer.Option(
@@ -76,12 +66,7 @@ def run(
     attempts: Annotated[
         int, typer.Option(min=1, max=9, help="How often a row is asked, where asking again may help.")
     ] = 3,
-    shard_rows: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="N", help="At most so many rows a batch. Default: the provider's limit.", show_default=False
-        ),
-    ] = None,
+    shard_rows: ShardRows = None,
     in_flight: InFlight = None,
     max_cost: MaxCost = None,
     stall: Annotated[Stall, typer.Option(help="What to do about a batch that is stuck.")] = Stall.warn,

@@ -24,7 +24,7 @@ from batchmark.ledger.artifacts import ensure_writable
 from batchmark.ledger.records import RunRecord
 from batchmark.providers.registry import default_models, find
 from batchmark.workload.rows import Workload
-from batchmark.workload.template import Template
+from batchmark.workload.template import template_of
 
 __all__ = ["cancel", "resume", "run"]
 
@@ -59,10 +59,7 @@ def run(
     if not provider.strip():
         raise BadInput(f"no provider in the target {on!r}", hint="write provider:model, such as openai:gpt-5-nano")
     spec = find(provider)
-    template = (
-        None if prompt is None and system is None and max_tokens is None else Template(prompt, system, max_tokens)
-    )
-    workload = Workload(path, limit=requests, template=template)
+    workload = Workload(path, limit=requests, template=template_of(prompt, system, max_tokens))
     target = parse_target(on, default_models(provider))
     options = RunOptions(
         drive=DriveOptions(

@@ -14,12 +14,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from batchmark.domain.lifecycle import BatchRef, Snapshot, State
 from batchmark.domain.totals import Totals
 from batchmark.engine.account import Account, answers_path
-from batchmark.engine.admission import Admission, load_of, most_usd, spend_of
+from batchmark.engine.admission import Admission, Spend, load_of, most_usd, spend_of
 from batchmark.engine.calls import repeat
 from batchmark.engine.collect import close_unsent, collect
 from batchmark.engine.dispatch import Dispatcher, Kind
@@ -250,7 +250,7 @@ class Conductor:
             )
         ]
 
-    def _spend(self) -> Any:
+    def _spend(self) -> Spend:
         sent = [
             shard
             for shard in self._open.values()

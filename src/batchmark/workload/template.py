@@ -11,7 +11,7 @@ from batchmark.domain.request import JsonObject
 from batchmark.errors import BadInput
 from batchmark.workload.problems import BadColumn
 
-__all__ = ["Template"]
+__all__ = ["Template", "template_of"]
 
 _BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _HINT = "a column stands in braces, such as '{question}'; write {{ and }} for braces of your own"
@@ -83,3 +83,10 @@ def _pieces(prompt: str) -> tuple[tuple[str, str | None], ...]:
         pieces.append((text, name))
         text = ""
     return (*pieces, (text + prompt[at:], None))
+
+
+def template_of(prompt: str | None, system: str | None, max_tokens: int | None) -> Template | None:
+    """The template that a user's options ask for; None where they ask for none. Raises BadInput like `Template`."""
+    if prompt is None and system is None and max_tokens is None:
+        return None
+    return Template(prompt, system, max_tokens)
