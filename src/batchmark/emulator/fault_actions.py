@@ -24,6 +24,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "batches.cancel",
         "models.list",
         "models.retrieve",
+        "responses.input_tokens",
     ),
     "anthropic": (
         "batches.create",

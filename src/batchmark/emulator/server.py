@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Self
 
 from batchmark.emulator.faults import RuleError, parse_all
 from batchmark.emulator.limits import LimitError, parse_limits
-from batchmark.emulator.profiles import PROFILES
+from batchmark.emulator.profiles import PROFILE_NAMES
 
 if TYPE_CHECKING:
     import uvicorn
@@ -42,7 +42,7 @@ class EmulatorOptions:
     home: Path
     host: str = "127.0.0.1"
     port: int = 0  # 0: any free port
-    profile: str = "demo"
+    profile: str = "demo"  # how long batches take; `real`: as at the service whose dialect is spoken
     answers: str = "auto"  # auto takes smollm2 where installed, else synthetic
     time_scale: float = 1.0
     key: str | None = None  # admit only this key; None: any that is not empty and not `bad-…`
@@ -58,8 +58,9 @@ class Emulator:
     def __init__(self, options: EmulatorOptions) -> None:
         """Check the options; nothing is opened yet. Raises EmulatorError."""
         self.options = options
-        if options.profile not in PROFILES:
-            raise EmulatorError(f"no emulator profile is called {options.profile!r}: choose {' or '.join(PROFILES)}")
+        if options.profile not in PROFILE_NAMES:
+            choice = f"{', '.join(PROFILE_NAMES[:-1])} or {PROFILE_NAMES[-1]}"
+            raise EmulatorError(f"no emulator profile is called {options.profile!r}: choose {choice}")
         if options.answers not in ("auto", "smollm2", "synthetic"):
             raise EmulatorError(f"no answer source is called {options.answers!r}: choose auto, smollm2 or synthetic")
         if not 0 < options.time_scale <= 1_000_000:

@@ -222,7 +222,15 @@ class World(Records):
             row = self.store.one("SELECT seq FROM sqlite_sequence WHERE name = 'batches'")
             number = 1 if row is None else int(row["seq"]) + 1
             own_seed = int.from_bytes(hashlib.blake2b(f"{seed}/{number}".encode(), digest_size=6).digest(), "big")
-            plan = schedule(profile, seed=own_seed, model=model, window_s=window_s)
+            plan = schedule(
+                profile,
+                dialect=dialect,
+                seed=own_seed,
+                model=model,
+                window_s=window_s,
+                created_at=made,
+                world_seed=seed,
+            )
             if bend is not None:
                 plan = bend(plan)
             self.store.run(

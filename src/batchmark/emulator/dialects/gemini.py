@@ -13,7 +13,7 @@ from batchmark.emulator.answers.synthetic import count_tokens
 from batchmark.emulator.catalog import GEMINI, Model, find
 from batchmark.emulator.clock import nanoseconds
 from batchmark.emulator.dialects.gemini_files import GeminiFiles
-from batchmark.emulator.dialects.gemini_rows import EMBED, GENERATE, GeminiBook, field, texts_of
+from batchmark.emulator.dialects.gemini_rows import EMBED, GENERATE, GeminiBook, field, texts_of, why_refused
 from batchmark.emulator.dialects.gemini_wire import answer, error, page_size, page_start, page_token, refused
 from batchmark.emulator.fault_life import strange_state
 from batchmark.emulator.http import Answer, Body, Call, Route, decode_object
@@ -333,10 +333,20 @@ class Gemini:
         body = None if call.too_large else decode_object(call.body)
         if body is None:
             raise refused(400, "INVALID_ARGUMENT", "Invalid JSON payload received.")
-        request = field(body, "generateContentRequest") or body
-        if not isinstance(request, dict) or not request.get("contents"):
-            raise refused(400, "INVALID_ARGUMENT", "* CountTokensRequest.contents: contents is not specified")
-        tokens = sum(count_tokens(text) for _, text in texts_of(request))
+        whole = field(body, "generateContentRequest")
+        if whole is not None and body.get("contents"):
+            message = "Only one of contents and generate_content_request may be set."
+            raise refused(400, "INVALID_ARGUMENT", message)
+        if whole is not None and not isinstance(whole, dict):
+            raise refused(400, "INVALID_ARGUMENT", "Invalid value at 'generate_content_request'.")
+        request = body if whole is None else whole
+        why = why_refused(request)
+        if why is not None:
+            message = why["message"]
+            if whole is None:
+                message = message.replace("GenerateContentRequest", "CountTokensRequest")
+            raise refused(400, "INVALID_ARGUMENT", message)
+        tokens = 3 + sum(4 + count_tokens(text) for _, text in texts_of(request))
         return answer({"totalTokens": tokens, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": tokens}]})
 
 

@@ -20,7 +20,7 @@ from batchmark.emulator.rows import Checked, Row, Twist, Unrun
 from batchmark.emulator.vectors import unit_vector
 from batchmark.emulator.world import Batch, Outcome, World
 
-__all__ = ["EMBED", "GENERATE", "GeminiBook", "field", "text_of", "texts_of"]
+__all__ = ["EMBED", "GENERATE", "GeminiBook", "field", "text_of", "texts_of", "why_refused"]
 
 GENERATE = "batchGenerateContent"
 EMBED = "asyncBatchEmbedContent"
@@ -90,7 +90,7 @@ class GeminiBook:
         if batch.endpoint == EMBED:
             refusal = _embed_refusal(request, model)
             return Row(id=mark, body={"request": request, "model": model}, refusal=refusal)
-        refusal = _refusal(request)
+        refusal = why_refused(request)
         ask = None if refusal is not None else _ask(model.name, request)
         return Row(id=mark, body={"model": model}, ask=ask, refusal=refusal)
 
@@ -246,7 +246,8 @@ def texts_of(request: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _refusal(request: dict[str, Any]) -> dict[str, Any] | None:
+def why_refused(request: dict[str, Any]) -> dict[str, Any] | None:
+    """The error that the service would answer to a request for text, or None."""
     contents = request.get("contents")
     if isinstance(contents, dict):
         contents = [contents]

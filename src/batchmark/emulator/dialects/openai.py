@@ -8,9 +8,11 @@ from datetime import date
 from typing import Any
 
 from batchmark.emulator import ids
+from batchmark.emulator.answers.synthetic import count_tokens
 from batchmark.emulator.catalog import OPENAI, find
 from batchmark.emulator.clock import SECOND, ns, seconds
-from batchmark.emulator.dialects.openai_bodies import ENDPOINTS
+from batchmark.emulator.dialects.openai_bodies import ENDPOINTS, ask
+from batchmark.emulator.dialects.openai_bodies import refusal as why_refused
 from batchmark.emulator.dialects.openai_rows import OpenAIBook, peek_model
 from batchmark.emulator.fault_life import empty_ids, strange_state
 from batchmark.emulator.http import Answer, Body, Call, Part, Refused, Route, decode_object, pretty_answer
@@ -22,8 +24,27 @@ __all__ = ["OpenAI"]
 
 WINDOW_S = 86_400
 MAX_FILE_BYTES = 512 * 1024 * 1024
+MAX_COUNT_BYTES = 64_000_000
 _KEEP_S = 30 * 86_400  # input files go after 30 days
 _PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
+
+# What the count of a response's input takes; how its output is to be is none of it.
+_COUNTED = frozenset(
+    {
+        "conversation",
+        "input",
+        "instructions",
+        "model",
+        "parallel_tool_calls",
+        "personality",
+        "previous_response_id",
+        "reasoning",
+        "text",
+        "tool_choice",
+        "tools",
+        "truncation",
+    }
+)
 
 _STATUS = {
     Phase.VALIDATING: "validating",
@@ -60,6 +81,9 @@ class OpenAI:
             _route("batches.list", "GET", "/batches", self._list_batches),
             _route("batches.retrieve", "GET", "/batches/{id}", self._retrieve_batch),
             _route("batches.cancel", "POST", "/batches/{id}/cancel", self._cancel_batch, limit=1_000_000),
+            _route(
+                "responses.input_tokens", "POST", "/responses/input_tokens", self._count_tokens, limit=MAX_COUNT_BYTES
+            ),
             _route("models.list", "GET", "/models", self._list_models),
             _route("models.retrieve", "GET", "/models/{id}", self._retrieve_model),
         ]
@@ -349,6 +373,30 @@ class OpenAI:
             message = f"The model '{name[:100]}' does not exist"
             raise _refused(message, status=404, param="model", code="model_not_found")
         return pretty_answer(_model_view(name, model.released))
+
+    # Tokens
+
+    def _count_tokens(self, call: Call) -> Answer:
+        body = None if call.too_large else decode_object(call.body)
+        if body is None:
+            raise _refused("We could not parse the JSON body of your request.")
+        for name in body:
+            if name not in _COUNTED:
+                raise _refused(f"Unknown parameter: '{name[:60]}'.", param=name[:60], code="unknown_parameter")
+        named = body.get("model")
+        if named is None:
+            message = "Missing required parameter: 'model'."
+            raise _refused(message, param="model", code="missing_required_parameter")
+        model = find(OPENAI, named) if isinstance(named, str) else None
+        refusal = why_refused("/v1/responses", body, model)
+        if refusal is not None:
+            raise Refused(pretty_answer({"error": refusal["error"]}, status=refusal["status"]))
+        if model is not None and model.kind != "text":
+            message = f"The model `{model.name}` is not supported with the Responses API."
+            raise _refused(message, param="model", code="unsupported_model")
+        asked = ask("/v1/responses", body)
+        tokens = 3 + sum(4 + count_tokens(text) for _, text in (asked.messages if asked is not None else ()))
+        return pretty_answer({"object": "response.input_tokens", "input_tokens": tokens})
 
 
 def _route(
