@@ -26,7 +26,7 @@ from batchmark.domain.lifecycle import State
 from batchmark.engine.settle import index, settle
 from batchmark.engine.stage import shard_path, stage
 from batchmark.ledger.records import BatchRecord, JobRecord, ShardRecord
-from batchmark.prices.lookup import resolve
+from batchmark.prices.book import PriceBook
 from batchmark.providers import registry
 from batchmark.workload.rows import Workload
 
@@ -117,7 +117,7 @@ def alone(provider: str, source: Path) -> None:
 def whole(provider: str, source: Path, root: Path, count: int, parse: float) -> None:
     """Rows to shard files, and result files to answers."""
     spec = registry.find(provider)
-    wire, price = registry.wire_of(spec), resolve(spec.name, spec.default_model)
+    wire, price = registry.wire_of(spec), PriceBook().price(spec.name, spec.default_model)
     folder = root / provider
     shards: list[ShardRecord] = []
 

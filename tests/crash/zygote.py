@@ -34,9 +34,9 @@ def main() -> None:
         "zstandard",
     ):
         importlib.import_module(name)
-    from batchmark.prices.lookup import resolve
+    from batchmark.prices.book import PriceBook
 
-    resolve("openai", "gpt-5-nano")
+    PriceBook().price("openai", "gpt-5-nano")
     # every client reads all root certificates, 30 ms each time, and no test speaks TLS
     ssl.create_default_context = functools.cache(ssl.create_default_context)  # type: ignore[assignment]
     ssl.create_default_context()

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from batchmark.api.workspace import Workspace
 from batchmark.errors import BatchmarkError, redact
-from batchmark.prices.lookup import resolve
 from batchmark.providers import registry
 from batchmark.providers.credentials import base_url_of, has_key
 from batchmark.providers.seam import ProviderSpec
 
-__all__ = ["ProviderHealth", "examine", "examine_all"]
+__all__ = ["ProviderHealth", "examine", "examine_all", "price_sources"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +42,11 @@ async def examine(workspace: Workspace, spec: ProviderSpec) -> ProviderHealth:
 
         try:
             base_url = base_url_of(spec, workspace.environment)
-            async with workspace.account(spec) as account:
-                skew = (await account.provider.now() - datetime.now(UTC)).total_seconds()
+            async with workspace.provider(spec) as provider:
+                skew = (await provider.now() - datetime.now(UTC)).total_seconds()
             works = True
         except BatchmarkError as error:
             works, problem, hint = False, error.message, error.hint
-    price = resolve(spec.name, spec.default_model)
     return ProviderHealth(
         spec=spec,
         base_url=redact(base_url),
@@ -57,8 +55,24 @@ async def examine(workspace: Workspace, spec: ProviderSpec) -> ProviderHealth:
         problem=problem,
         hint=hint,
         clock_skew_s=skew,
-        price_note=price.note if price else None,
+        price_note=_price_note(workspace, spec),
     )
+
+
+def _price_note(workspace: Workspace, spec: ProviderSpec) -> str | None:
+    try:
+        price = workspace.prices.price(spec.name, spec.default_model)
+    except BatchmarkError:
+        return None  # `price_sources` says why
+    return price.note if price else None
+
+
+def price_sources(workspace: Workspace) -> tuple[str, bool]:
+    """Which prices are used, or what is wrong with the user's own file; and whether they can be."""
+    try:
+        return workspace.prices.sources, True
+    except BatchmarkError as error:
+        return f"{error.message}; {error.hint}", False
 
 
 async def examine_all(workspace: Workspace) -> list[ProviderHealth]:

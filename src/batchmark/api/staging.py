@@ -22,7 +22,6 @@ from batchmark.engine.stage import shard_path, stage
 from batchmark.errors import BadInput, BatchmarkError
 from batchmark.ledger.points import reach
 from batchmark.ledger.records import JobRecord, RunRecord, ShardRecord
-from batchmark.prices.lookup import resolve
 from batchmark.providers import registry
 from batchmark.providers.seam import ProviderSpec
 from batchmark.workload.rows import Workload
@@ -160,6 +159,8 @@ def stage_run(
         "rows": staged[0][0].rows,
         "shard_rows": shard_rows,
         "one_model": one_model,
+        "answered_by": workspace.answered_by,
+        "time_scale": workspace.time_scale,
     }
     return StagedRun(replace(run, digest=workload.digest, input=described), staged)
 
@@ -228,7 +229,7 @@ def _stage_one(
             job_id=job_id,
             folder=workspace.home / folder,
             one_model=one_model,
-            price=resolve(target.provider, target.model),
+            price=workspace.prices.price(target.provider, target.model),
             tell=tell,
         )
     for shard in shards:

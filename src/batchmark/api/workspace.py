@@ -18,9 +18,10 @@ from batchmark.engine.pace import Pace
 from batchmark.errors import BadInput, Configuration, LocalTrouble
 from batchmark.ledger.artifacts import make_folder, whole_file
 from batchmark.ledger.store import Ledger
+from batchmark.prices.book import PriceBook
 from batchmark.providers import registry
 from batchmark.providers.credentials import base_url_of, has_key, key_of
-from batchmark.providers.seam import ProviderSpec
+from batchmark.providers.seam import Provider, ProviderSpec
 
 if TYPE_CHECKING:
     from batchmark.emulator import Emulator
@@ -125,6 +126,7 @@ class Workspace:
         self._settings = emulator or EmulatorSettings.read(self.environment)
         self._emulator: Emulator | None = None
         self._ledger: Ledger | None = None
+        self._prices: PriceBook | None = None
         self._pace = pace
         self.meter = Meter()
         self.staged_here: StagedHere = {}
@@ -183,6 +185,19 @@ class Workspace:
         return self._ledger
 
     @property
+    def prices(self) -> PriceBook:
+        """All prices that count here, read at the first use. Raises Configuration where the user's own file cannot be used."""
+        if self._prices is None:
+            self._prices = PriceBook.read(self.environment)
+        return self._prices
+
+    def turnarounds_s(self, provider: str, model: str) -> list[float]:
+        """How long earlier batches of a model took in this world, newest first. No ledger is made where there is none."""
+        if self._ledger is None and not (self.home / "ledger.sqlite3").exists():
+            return []
+        return self.ledger.turnarounds_s(provider, model, emulated=self.emulate)
+
+    @property
     def answered_by(self) -> str | None:
         """What makes the answers in the emulated world; None in the real one."""
         return self._emulator.answers_name if self._emulator else None
@@ -222,23 +237,32 @@ class Workspace:
         return [spec for spec in registry.BUILT_IN.values() if has_key(spec, self.environment)]
 
     @asynccontextmanager
-    async def account(self, spec: ProviderSpec) -> AsyncIterator[Account]:
-        """A connection to one provider account. The provider's SDK is imported here."""
-        key, base_url = key_of(spec, self.environment), base_url_of(spec, self.environment)
-        provider = registry.connect(spec, key=key, base_url=base_url)
+    async def provider(self, spec: ProviderSpec) -> AsyncIterator[Provider]:
+        """A connection to one provider, for calls that concern no job. The provider's SDK is imported here."""
+        provider = registry.connect(
+            spec, key=key_of(spec, self.environment), base_url=base_url_of(spec, self.environment)
+        )
         try:
+            yield provider
+        finally:
+            await provider.close()
+
+    @asynccontextmanager
+    async def account(self, spec: ProviderSpec) -> AsyncIterator[Account]:
+        """A connection to one provider account, with all that the engine needs to act on it."""
+        prices = self.prices  # a bad price file is said before anything is sent
+        async with self.provider(spec) as provider:
             yield Account(
                 provider=provider,
                 wire=registry.wire_of(spec),
                 ledger=self.ledger,
                 home=self.home,
                 pace=self.pace,
-                identity=self._identity(key, base_url),
+                identity=self._identity(key_of(spec, self.environment), base_url_of(spec, self.environment)),
+                prices=prices,
                 meter=self.meter,
                 staged_here=self.staged_here,
             )
-        finally:
-            await provider.close()
 
     def _identity(self, key: str, base_url: str) -> str:
         """What tells this account from others of the provider. Keys are long and random, and the salt never leaves this home, so nothing

@@ -8,7 +8,7 @@ import os
 import platform
 from pathlib import Path
 
-from batchmark.api.doctor import ProviderHealth, examine_all
+from batchmark.api.doctor import ProviderHealth, examine_all, price_sources
 from batchmark.api.workspace import Workspace
 from batchmark.cli.output import Output
 from batchmark.version import __version__
@@ -17,10 +17,11 @@ __all__ = ["doctor"]
 
 
 def doctor(*, emulate: bool, json: bool, quiet: bool) -> int:
-    """Report on the set-up: 0 where every configured key works, 3 where one does not or none is set."""
+    """Report on the set-up: 0 where every configured key works, 3 where one does not, none is set, or the price file cannot be used."""
     with Workspace(emulate=emulate) as workspace:
         out = Output(json=json, quiet=quiet, emulated=workspace.emulate)
         health = asyncio.run(examine_all(workspace))
+        prices, priced = price_sources(workspace)
         machine = {
             "batchmark": __version__,
             "python": platform.python_version(),
@@ -28,6 +29,7 @@ def doctor(*, emulate: bool, json: bool, quiet: bool) -> int:
             "home_writable": _writable(workspace.home),
             "ledger": str(workspace.ledger.path),
             "dotenv": Path(".env").exists(),
+            "prices": prices,
             "local_model": _local_model(workspace.home),
         }
     if json:
@@ -35,7 +37,7 @@ def doctor(*, emulate: bool, json: bool, quiet: bool) -> int:
     else:
         _show(out, machine, health)
     tried = [each for each in health if each.works is not None]
-    return 0 if tried and all(each.works for each in tried) else 3
+    return 0 if priced and tried and all(each.works for each in tried) else 3
 
 
 def _writable(home: Path) -> bool:

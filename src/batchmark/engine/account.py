@@ -10,6 +10,7 @@ from batchmark.engine.meter import Meter
 from batchmark.engine.pace import Pace
 from batchmark.ledger.records import JobRecord
 from batchmark.ledger.store import Ledger
+from batchmark.prices.book import PriceBook
 from batchmark.providers.seam import Provider, Wire
 
 __all__ = ["Account", "StagedHere", "answers_path", "stamp_of"]
@@ -31,6 +32,7 @@ class Account:
     home: Path
     pace: Pace
     identity: str
+    prices: PriceBook = field(default_factory=PriceBook)
     meter: Meter = field(default_factory=Meter)
     staged_here: StagedHere = field(default_factory=dict)
 

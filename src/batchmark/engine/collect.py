@@ -20,7 +20,6 @@ from batchmark.errors import Ambiguous, NotFound, Retryable
 from batchmark.ledger.artifacts import hashed_file, make_folder, sha256_of, verify
 from batchmark.ledger.points import reach
 from batchmark.ledger.records import BatchRecord, JobRecord, ShardRecord
-from batchmark.prices.lookup import resolve
 from batchmark.providers.seam import Wire
 
 __all__ = ["close_unsent", "collect", "lines_of"]
@@ -88,7 +87,7 @@ async def _settle(
     ask_again: bool,
 ) -> ShardClosed:
     folder = account.folder(job)
-    price = resolve(job.provider, job.model, (batch and batch.created_at) or datetime.now(UTC))
+    price = account.prices.price(job.provider, job.model, (batch and batch.created_at) or datetime.now(UTC))
     paths = [folder / entry["path"] for entry in shard.raw or ()]
 
     def work() -> Settled:

@@ -12,7 +12,7 @@ from batchmark.engine.stage import carried_path, shard_path
 from batchmark.ledger.artifacts import make_folder, verify
 from batchmark.ledger.records import JobRecord, ShardRecord
 from batchmark.ledger.store import Ledger
-from batchmark.prices.lookup import resolve
+from batchmark.prices.book import PriceBook
 from batchmark.providers.seam import Wire
 
 __all__ = ["Rebuild", "rebuild"]
@@ -28,6 +28,7 @@ def rebuild(
     wire: Wire,
     folder: Path,
     restage: Callable[[JobRecord, Path], object] | None,
+    prices: PriceBook,
 ) -> bool:
     """Make the files of a shard attempt again: the first attempt's from the user's file by `restage`, which stages the whole job into
     another folder; a later one's from the results of the attempt before. False where they do not come out as they were."""
@@ -58,6 +59,6 @@ def rebuild(
     if before is None or batch is None:
         return False
     paths = [folder / entry["path"] for entry in before.raw or ()]
-    price = resolve(job.provider, job.model, batch.created_at)
+    price = prices.price(job.provider, job.model, batch.created_at)
     settle(job, before, batch, wire, price, folder=folder, paths=paths, ask_again=True)
     return verify(path, shard.digest)

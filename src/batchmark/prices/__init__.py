@@ -1,1 +1,1 @@
-"""Dated prices: what a token costs at a provider's batch price, and where that figure comes from."""
+"""Dated prices: what a token costs at a provider's batch price, and where that figure comes from. `PriceBook` is asked for all of them."""

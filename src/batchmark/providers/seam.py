@@ -128,6 +128,13 @@ class Provider(Protocol):
         """The models that can be batched; where the API does not say, known ones are marked and others left unknown."""
         ...
 
+    async def count_tokens(self, request: Request, model: str) -> int:
+        """How many tokens the model would read, as the provider's free count endpoint says. Runs nothing.
+
+        Raises Unsupported where the provider counts no requests of this kind.
+        """
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -136,8 +143,8 @@ class ProviderSpec:
     """One row of the registry: all that is known about a provider without talking to it.
 
     `has_labels`: a batch has a place for our mark. `sends_at_once`: creates that may be under way together; 1 where there is no label, so
-    that at most one is unanswered. `expiry_keeps_finished`: what was done in time is kept when the window ends. `usual`: published
-    turnaround times, for as long as the user's own history is short.
+    that at most one is unanswered. `tokenizer`: the published one that its current models read text with, if any. `expiry_keeps_finished`:
+    what was done in time is kept when the window ends. `usual`: published turnaround times, for as long as the user's own history is short.
     `client` is `module:class`, imported only when a command talks to the provider: the SDKs take up to 1.5 s to import.
     """
 
@@ -156,6 +163,7 @@ class ProviderSpec:
     has_live_counts: bool
     cancel_keeps_finished: bool
     usual: Usual
+    tokenizer: str | None = None
     has_labels: bool = True
     expiry_keeps_finished: bool = True
     sends_at_once: int = 4

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from batchmark.domain.lifecycle import BatchRef, Counts, FileRef, ModelInfo, RawFile, Snapshot, State
+from batchmark.domain.request import Request
 from batchmark.engine.account import Account
 from batchmark.engine.drive import Conductor
 from batchmark.engine.events import Event, Trouble
@@ -190,6 +191,9 @@ class FakeProvider:
         self.cancelled.append(ref)
 
     async def delete(self, ref: BatchRef) -> None: ...
+
+    async def count_tokens(self, request: Request, model: str) -> int:
+        raise NotImplementedError
 
     async def delete_file(self, file: FileRef) -> None:
         self.deleted_files.append(file.id)

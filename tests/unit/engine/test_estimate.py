@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from batchmark.domain.request import ChatRequest, Image, Message, Settings, Text
-from batchmark.engine.estimate import Estimate, estimate, part_of, total
+from batchmark.domain.tokens import BY_LENGTH, calibrated
+from batchmark.engine.estimate import Estimate, estimate, limits_met, part_of, total
 from batchmark.prices.lookup import Price, Rate
 from batchmark.providers import registry
 from tests.support import chat, row, vector, wire
@@ -30,10 +32,10 @@ WHOLE = Estimate(
 )
 
 
-def of(provider: str, *rows: object, price: Price | None = PRICE) -> Estimate:
+def of(provider: str, *rows: object, price: Price | None = PRICE, **more: Any) -> Estimate:
     limits = registry.find(provider).limits
     numbered = [row(number, request) for number, request in enumerate(rows)]  # type: ignore[arg-type]
-    return estimate(numbered, wire(provider), limits, source="x", model="m", price=price)
+    return estimate(numbered, wire(provider), limits, source="x", model="m", price=price, **more)
 
 
 def test_the_most_takes_every_answer_as_long_as_it_may_be() -> None:
@@ -91,3 +93,41 @@ def test_a_part_never_takes_more_than_the_whole(rows: int, wire_bytes: int) -> N
     assert part.most_cost_usd is not None and part.most_cost_usd <= 4.0
     assert part_of(replace(WHOLE, most_cost_usd=None), rows, wire_bytes).most_cost_usd is None
     assert (part.rows, part.wire_bytes) == (rows, wire_bytes)
+
+
+def test_a_closer_count_narrows_the_range_and_scales_it() -> None:
+    request = chat("x" * 400, settings=Settings(max_tokens=50))
+    counter = calibrated(BY_LENGTH, [108] * 10, [216] * 10, of_rows=100)
+    found = of("openai", request, request, counter=counter)
+    assert found.input_tokens == 432
+    assert found.least_cost_usd == pytest.approx(432 * 0.25 * 0.98)
+    assert found.most_cost_usd == pytest.approx(432 * 0.25 * 1.02 + 100 * 0.5)
+    tiered = of("openai", request, request, counter=counter, price=TIERS)
+    assert tiered.least_cost_usd == round(216 * 0.98) * 2 * 2.0
+
+
+def test_the_same_outside_batches_is_counted_where_it_is_asked_for() -> None:
+    request = chat("x" * 400, settings=Settings(max_tokens=50))
+    for price in (PRICE, TIERS):
+        both = replace(price, standard=tuple(Rate(each.above_input_tokens, 1.0, 3.0, 1.0, 1.0) for each in price.rates))
+        found = of("openai", request, price=both, standard=True)
+        assert found.standard_least_usd == pytest.approx(108 * 0.7, abs=0.5)
+        assert found.standard_most_usd == pytest.approx(108 * 1.3 + 150, abs=0.5)
+        assert of("openai", request, price=both).standard_least_usd is None
+    assert of("openai", chat(), price=replace(PRICE, standard=PRICE.rates), standard=True).standard_most_usd is None
+    assert of("openai", request, price=PRICE, standard=True).standard_least_usd is None
+
+
+def test_limits_are_said_in_words() -> None:
+    limits = replace(registry.find("google").limits, max_rows=4)
+    assert limits_met(replace(WHOLE, shards=1), limits) == []
+    words = limits_met(replace(WHOLE, shards=3), limits)
+    assert words == [
+        "needs 3 batches: one holds at most 4 rows",
+        "3.0 % of the 100 batches that an account may have under way at once",
+    ]
+    large = replace(WHOLE, shards=101, wire_bytes=3_000_000_000)
+    words = limits_met(large, registry.find("google").limits)
+    assert "one holds at most 2,000 MB" in words[0] and "the rest waits" in words[1]
+    texts = limits_met(replace(WHOLE, shards=2), registry.find("openai").limits)
+    assert "50,000 texts to embed" in texts[0] and "0.1 % of the 2,000 batches" in texts[1]

@@ -16,6 +16,7 @@ from batchmark.engine.reconcile import new_batch
 from batchmark.engine.stage import carried_path, shard_path, stage
 from batchmark.errors import LocalTrouble
 from batchmark.ledger.records import JobRecord, ShardRecord
+from batchmark.prices.book import PriceBook
 from tests.support import in_virtual_time, rows_of
 from tests.unit.engine.fakes import EPOCH, FakeProvider, Scene
 
@@ -31,7 +32,7 @@ def from_rows(here: Scene, rows: list[Row]) -> Callable[[JobRecord, Path], None]
 
 
 def again(here: Scene, shard: ShardRecord, restage: Callable[[JobRecord, Path], None] | None) -> bool:
-    return rebuild(here.job, shard, here.ledger, here.wire, here.home / "job", restage)
+    return rebuild(here.job, shard, here.ledger, here.wire, here.home / "job", restage, PriceBook())
 
 
 @pytest.mark.parametrize("name", PROVIDERS)

@@ -21,7 +21,7 @@ from batchmark.engine.estimate import Estimate, estimate, total
 from batchmark.engine.stage import carried_path, encoded_rows, shard_path, stage
 from batchmark.errors import LocalTrouble, RowError
 from batchmark.ledger.records import ShardRecord
-from batchmark.prices.lookup import resolve
+from batchmark.prices.book import PriceBook
 from batchmark.providers import registry
 from batchmark.workload.answers import decode_carried
 from tests.support import chat, row, rows_of, vector, wire
@@ -187,7 +187,7 @@ def test_the_rows_of_a_shard_file_can_be_taken_out_again_one_by_one(provider: st
 def test_what_shards_may_take_adds_up_to_the_estimate_of_the_whole(provider: str, home: Path) -> None:
     rows = [row(number, chat("x" * number, settings=Settings(max_tokens=50))) for number in range(1, 26)]
     model = registry.find(provider).default_model
-    price = resolve(provider, model)
+    price = PriceBook().price(provider, model)
     most = limits(provider, max_rows=10, vary_rows=False)
     shards = stage(
         rows, wire(provider), most, source="x", model=model, job_id="00000000", folder=home / "job", price=price
@@ -195,9 +195,9 @@ def test_what_shards_may_take_adds_up_to_the_estimate_of_the_whole(provider: str
     parts = total(Estimate(**shard.estimate or {}) for shard in shards)
     whole = estimate(rows, wire(provider), most, source="x", model=model, price=price)
     assert (whole.rows, whole.shards, whole.max_output_tokens) == (25, 3, 25 * 50)
-    assert replace(parts, input_cost_usd=None, most_cost_usd=None) == replace(
-        whole, input_cost_usd=None, most_cost_usd=None
-    )
+    rounded: dict[str, Any] = {"input_cost_usd": None, "most_cost_usd": None, "least_cost_usd": None}
+    assert replace(parts, **rounded) == replace(whole, **rounded)
+    assert parts.least_cost_usd == pytest.approx(whole.least_cost_usd)
     assert parts.most_cost_usd == pytest.approx(whole.most_cost_usd)
     assert parts.input_cost_usd == pytest.approx(whole.input_cost_usd)
     assert whole.most_cost_usd is not None and whole.input_cost_usd is not None

@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import anthropic
 import httpx2
+import msgspec
 from anthropic.types.messages import MessageBatch
 
 from batchmark.domain.lifecycle import BatchRef, FileRef, ModelInfo, RawFile, Snapshot
+from batchmark.domain.request import Request
 from batchmark.errors import Refused
 from batchmark.providers.anthropic import wire
 from batchmark.providers.http import (
@@ -27,6 +30,8 @@ from batchmark.providers.seam import ProviderSpec, StoredFile, Submission
 __all__ = ["Anthropic"]
 
 _PAGE = 100
+# Of the parameters of a message, those that the count endpoint takes too.
+_COUNTED = ("model", "messages", "system", "tools", "tool_choice", "output_config", "thinking")
 
 
 class Anthropic:
@@ -159,6 +164,15 @@ class Anthropic:
                 if batch is not None and not batch.supported:
                     continue
                 yield ModelInfo(id=model.id, batch=None if batch is None else True, note=model.display_name)
+
+    async def count_tokens(self, request: Request, model: str) -> int:
+        params: dict[str, Any] = msgspec.json.decode(wire.encode(request, "count", model))["params"]
+        counted = {name: params[name] for name in _COUNTED if name in params}
+        with self._doing(f"count tokens for {model}"):
+            answer = await self._sdk.messages.count_tokens(**counted)
+            if not isinstance(getattr(answer, "input_tokens", None), int):
+                raise ValueError("it has no count")
+        return answer.input_tokens
 
     async def close(self) -> None:
         await self._link.close()

@@ -19,6 +19,7 @@ from google import genai
 from google.genai import errors, types
 
 from batchmark.domain.lifecycle import BatchRef, FileRef, ModelInfo, RawFile, Snapshot
+from batchmark.domain.request import EmbeddingRequest, Request
 from batchmark.errors import BadInput
 from batchmark.providers.google import wire
 from batchmark.providers.http import (
@@ -202,6 +203,24 @@ class Google:
                 actions = model.supported_actions or []
                 if wire.GENERATE in actions or wire.EMBED in actions:
                     yield ModelInfo(id=(model.name or "").removeprefix("models/"), batch=True, note=model.display_name)
+
+    async def count_tokens(self, request: Request, model: str) -> int:
+        body: dict[str, Any] = msgspec.json.decode(wire.encode(request, "count", model))["request"]
+        # The SDK's own parameters leave out the system instruction and the tools, so what is counted is the request as the wire has it.
+        # Its `contents` may not be empty, and the service takes either them or a whole request, so they are emptied on the way.
+        whole = (
+            {"contents": [body["content"]]}
+            if isinstance(request, EmbeddingRequest)
+            else {"contents": [], "generateContentRequest": {"model": f"models/{model}", **body}}
+        )
+        options = types.HttpOptions(extra_body=whole)
+        with self._doing(f"count tokens for {model}"):
+            answer = await self._sdk.aio.models.count_tokens(
+                model=model, contents="-", config=types.CountTokensConfig(http_options=options)
+            )
+            if not isinstance(answer.total_tokens, int):
+                raise ValueError("it has no count")
+        return answer.total_tokens
 
     async def close(self) -> None:
         await self._sdk.aio.aclose()

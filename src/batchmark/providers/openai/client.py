@@ -11,6 +11,7 @@ import httpx2
 import openai
 
 from batchmark.domain.lifecycle import BatchRef, FileRef, ModelInfo, RawFile, Snapshot
+from batchmark.domain.request import Request
 from batchmark.errors import Refused
 from batchmark.prices.lookup import batch_priced
 from batchmark.providers.http import (
@@ -22,6 +23,7 @@ from batchmark.providers.http import (
     plain_name,
 )
 from batchmark.providers.openai import wire
+from batchmark.providers.openai.counted import counted
 from batchmark.providers.seam import ProviderSpec, StoredFile, Submission
 
 __all__ = ["OpenAI"]
@@ -166,6 +168,14 @@ class OpenAI:
             yield ModelInfo(
                 id=model.id, batch=True if known else None, note=None if known else "no batch price is known"
             )
+
+    async def count_tokens(self, request: Request, model: str) -> int:
+        body = counted(request, model)
+        with self._doing(f"count tokens for {model}"):
+            answer = await self._sdk.responses.input_tokens.count(**body)
+            if not isinstance(getattr(answer, "input_tokens", None), int):
+                raise ValueError("it has no count")
+        return answer.input_tokens
 
     async def close(self) -> None:
         await self._link.close()

@@ -41,6 +41,7 @@ SPEC = ProviderSpec(
     can_delete=False,
     id_prefixes=("batch_",),
     has_live_counts=True,
+    tokenizer="o200k_base",
     cancel_keeps_finished=True,
     usual=Usual(
         p95_s=20_695,
