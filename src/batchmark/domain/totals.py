@@ -24,7 +24,8 @@ class ErrorGroup(msgspec.Struct):
 class Totals(msgspec.Struct):
     """Sums over a job's rows. `submitted` is the denominator of every rate.
 
-    `cost_usd` is the sum over rows whose price is known, None where it is not. `duplicates`, `unknown` and `unreadable` count result
+    `cost_usd` is the sum over rows whose price is known, None where it is not; `wasted_usd` is the part of it that was paid for answers
+    that cannot be used, of any attempt. `duplicates`, `unknown` and `unreadable` count result
     lines, not rows: lines for a row that already had one, lines whose id is not ours, and lines that are no answer.
     """
 
@@ -41,6 +42,7 @@ class Totals(msgspec.Struct):
     duplicates: int = 0
     unknown: int = 0
     unreadable: int = 0
+    wasted_usd: float = 0.0
 
     @property
     def failed(self) -> int:
@@ -79,6 +81,7 @@ class Totals(msgspec.Struct):
         self.usage += other.usage
         known = other.cost_usd is not None and (first or self.cost_usd is not None)
         self.cost_usd = (self.cost_usd or 0.0) + (other.cost_usd or 0.0) if known else None
+        self.wasted_usd += other.wasted_usd
         self.price_note = self.price_note or other.price_note
         for code, group in other.errors.items():
             mine = self.errors.get(code)

@@ -19,23 +19,25 @@ from typing import Literal
 from batchmark.domain.lifecycle import BatchRef, Snapshot, State
 from batchmark.domain.totals import Totals
 from batchmark.engine.account import Account, answers_path
-from batchmark.engine.admission import Admission, Spend, load_of, most_usd, spend_of
+from batchmark.engine.admission import load_of
+from batchmark.engine.board import Board
 from batchmark.engine.calls import repeat
 from batchmark.engine.collect import close_unsent, collect
 from batchmark.engine.dispatch import Dispatcher, Kind
 from batchmark.engine.events import BatchSeen, Listener, Trouble
 from batchmark.engine.finish import finish
-from batchmark.engine.next_step import Step, is_closed, is_under_way, next_step
+from batchmark.engine.next_step import Step, next_step
 from batchmark.engine.options import DriveOptions
 from batchmark.engine.pace import next_poll_s
 from batchmark.engine.poll import Poller
 from batchmark.engine.rebuild import Rebuild
 from batchmark.engine.reconcile import intent_of, reconcile
+from batchmark.engine.sending import Sending
 from batchmark.engine.submit import DamagedShard, submit
+from batchmark.engine.turns import Turns
 from batchmark.engine.watch import Watchman
 from batchmark.errors import (
     Ambiguous,
-    BadInput,
     BatchmarkError,
     RateLimited,
     Refused,
@@ -57,7 +59,7 @@ _LOOKING = 0
 
 class Conductor:
     """Drives jobs of one account. `outputs` names where a job's answers go, if not to its own folder; `rebuild` makes a damaged shard
-    file again."""
+    file again; `turns` says when a job may be sent, where several accounts are compared."""
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class Conductor:
         options: DriveOptions | None = None,
         outputs: Mapping[str, Path] | None = None,
         rebuild: Rebuild | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self._account = account
         self._options = options or DriveOptions()
@@ -76,15 +79,10 @@ class Conductor:
         self._tell = tell
         self._outputs = dict(outputs or {})
         self._rebuild = rebuild
-        self._spec = account.provider.spec
-        self._jobs = {job.id: job for job in jobs}
-        self._open: dict[int, ShardRecord] = {}
-        self._closed: dict[int, ShardRecord] = {}
-        self._batches: dict[int, BatchRecord] = {}
+        self._board = Board(jobs)
+        self._sending = Sending(account, self._board, self._options, turns)
         self._busy: dict[int, asyncio.Task[None]] = {}
-        self._doing: dict[int, Step] = {}
         self._put_off: dict[int, tuple[BatchmarkError, float]] = {}
-        self._cancelled: set[str] = set()
         self._ended: dict[str, Totals | None] = {}
         self._finishing: dict[str, asyncio.Task[None]] = {}
         self._stop: BatchmarkError | None = None
@@ -93,7 +91,6 @@ class Conductor:
         self._full_at: int | None = None
         self._wants_something = False
         self._submitted_at_s: dict[int, float] = {}
-        self._admission = Admission(self._spec.limits, account.pace, in_flight=self._options.in_flight)
         self._poller = Poller(account.provider, account.ledger, lost_s=account.pace.lost_s)
         self._watchman = Watchman(account, self._options, tell)
 
@@ -128,40 +125,28 @@ class Conductor:
                     raise self._stop
                 if idle and goal == "sent" and not started and self._is_sent():
                     return
-                if idle and len(self._ended) == len(self._jobs):
+                if idle and len(self._ended) == len(self._board.jobs):
                     return
                 if idle and not started:
                     self._ensure_something_is_left()
                 await self._wait()
         finally:
+            self._sending.leave()
             await self._let_go()
 
     def _is_sent(self) -> bool:
         """Whether all is at the provider that it has room for."""
         if self._put_off:
             raise next(iter(self._put_off.values()))[0]
-        unsent = any(next_step(shard, None) is Step.SUBMIT for shard in self._open.values())
-        return not unsent or bool(self._watched()) or not self._wants_something
+        return not self._board.unsent or bool(self._board.watched) or not self._wants_something
 
     def _load(self) -> None:
-        ledger = self._account.ledger
+        self._board.load(self._account.ledger)
         now = self._now()
-        for job in self._jobs.values():
-            self._batches |= ledger.batches(job.id)
-            if ledger.cancel_asked(job.id):
-                self._cancelled.add(job.id)
-            for shard in ledger.shards(job.id):
-                self._note(shard)
-                if shard.state == "submitted" and shard.sent_at is not None:
-                    age_s = (datetime.now(UTC) - shard.sent_at).total_seconds()
-                    self._submitted_at_s[shard.id] = now - max(age_s, 0.0)
-
-    def _note(self, shard: ShardRecord) -> None:
-        if is_closed(shard):
-            self._open.pop(shard.id, None)
-            self._closed[shard.id] = shard
-        else:
-            self._open[shard.id] = shard
+        for shard in self._board.open.values():
+            if shard.state == "submitted" and shard.sent_at is not None:
+                age_s = (datetime.now(UTC) - shard.sent_at).total_seconds()
+                self._submitted_at_s[shard.id] = now - max(age_s, 0.0)
 
     @staticmethod
     def _now() -> float:
@@ -176,28 +161,26 @@ class Conductor:
         started = False
         to_send: list[ShardRecord] = []
         now = self._now()
-        for shard in list(self._open.values()):
+        for shard in list(self._board.open.values()):
             if shard.id in self._busy:
                 continue
             if shard.id in self._put_off and self._put_off[shard.id][1] > now:
                 continue
-            step = next_step(shard, self._batches.get(shard.id))
+            step = next_step(shard, self._board.batches.get(shard.id))
             match step:
                 case Step.SUBMIT:
                     to_send.append(shard)
                 case Step.RECONCILE:
-                    started |= self._may_send() and self._start(
+                    started |= self._sending.has_a_place() and self._start(
                         shard, step, Kind.SUBMIT, partial(self._reconcile, shard)
                     )
                 case Step.COLLECT | Step.SETTLE | Step.CLOSE if not sending_only:
-                    if (
-                        sum(each not in (Step.SUBMIT, Step.RECONCILE) for each in self._doing.values())
-                        < _COLLECTED_AT_ONCE
-                    ):
+                    if len(self._board.doing) - len(self._board.sending) < _COLLECTED_AT_ONCE:
                         started |= self._start(shard, step, Kind.COLLECT, partial(self._collect, shard, step))
                 case _:
                     pass
-        started |= self._send_what_fits(to_send)
+        for shard in self._sending.chosen(to_send, now):
+            started |= self._start(shard, Step.SUBMIT, Kind.SUBMIT, partial(self._submit, shard))
         if not sending_only:
             started |= self._finish_what_is_whole()
             started |= self._look_if_due()
@@ -207,92 +190,32 @@ class Conductor:
         async def dispatched() -> None:
             await self._dispatcher.run(kind, shard.label, work)
 
-        self._doing[shard.id] = step
+        self._board.doing[shard.id] = step
         self._put_off.pop(shard.id, None)
         self._busy[shard.id] = asyncio.ensure_future(dispatched())
         return True
 
-    def _may_send(self) -> bool:
-        """Whether one more create may be under way: one at a time, and none in doubt, where batches carry no label."""
-        sending = sum(each in (Step.SUBMIT, Step.RECONCILE) for each in self._doing.values())
-        return sending < self._spec.sends_at_once
-
-    def _send_what_fits(self, waiting: list[ShardRecord]) -> bool:
-        if not waiting or not self._may_send():
-            return False
-        doubtful = any(shard.state == "intended" for shard in self._open.values() if shard.id not in self._busy)
-        if doubtful and not self._spec.has_labels:
-            return False
-        started = False
-        loads = {job.model: load_of(self._taking_room(job.model)) for job in self._jobs.values()}
-        for shard in waiting:
-            if not self._may_send():
-                break
-            job = self._jobs[shard.job_id]
-            more = load_of([shard])
-            if not self._admission.admits(job.model, loads[job.model], more, self._now()):
-                continue
-            if not self._spend().leaves_room_for(most_usd(shard), self._options.max_cost_usd):
-                break
-            loads[job.model] = loads[job.model] + more
-            started |= self._start(shard, Step.SUBMIT, Kind.SUBMIT, partial(self._submit, shard))
-        return started
-
-    def _taking_room(self, model: str) -> list[ShardRecord]:
-        """The shards that are at the provider, or on their way there."""
-        return [
-            shard
-            for shard in self._open.values()
-            if self._jobs[shard.job_id].model == model
-            and (
-                is_under_way(shard, self._batches.get(shard.id))
-                or self._doing.get(shard.id) in (Step.SUBMIT, Step.RECONCILE)
-            )
-        ]
-
-    def _spend(self) -> Spend:
-        sent = [
-            shard
-            for shard in self._open.values()
-            if shard.state in ("intended", "submitted", "fetched") or self._doing.get(shard.id) is Step.SUBMIT
-        ]
-        return spend_of(self._closed.values(), sent)
-
     def _ensure_something_is_left(self) -> None:
         """Nothing runs and nothing could be started: either a batch is watched or room is waited for, or this is the end for now."""
-        watched = self._watched()
+        watched = self._board.watched
         lost = self._poller.lost
         if any(batch.id not in lost for batch in watched):
             return
         if watched:
             error = lost[watched[0].id]
-            error.hint = (
-                f"if it is gone for good, give up what is missing: batchmark cancel {self._run_id}, then resume it"
-            )
+            error.hint = f"if it is gone for good, give up what is missing: batchmark cancel {self._board.run_id}, then resume it"
             raise error
-        if self._put_off:
+        if self._put_off and not self._sending.waits_for_a_turn():
             raise min(self._put_off.values(), key=lambda each: each[1])[0]
-        unsent = [shard for shard in self._open.values() if next_step(shard, None) is Step.SUBMIT]
-        if unsent and not self._spend().leaves_room_for(most_usd(unsent[0]), self._options.max_cost_usd):
-            spent = self._spend().actual_usd or 0.0
-            raise BadInput(
-                f"stopped at --max-cost: {spent:.4f} USD are spent, and the next of {len(unsent):,} batches may take more than what is "
-                f"left of {self._options.max_cost_usd:g}. Nothing under way is affected, and every answer is kept",
-                hint=f"go on with: batchmark resume {self._run_id} --max-cost USD",
-            )
-
-    @property
-    def _run_id(self) -> str:
-        return next(iter(self._jobs.values())).run_id
+        self._sending.ensure_affordable()
 
     async def _wait(self) -> None:
         """Until a piece of work has ended, or it is time to look at batches or to try again."""
         now = self._now()
         times = [at_s for _, at_s in self._put_off.values()]
-        if self._watched() and _LOOKING not in self._busy:
+        if self._board.watched and _LOOKING not in self._busy:
             times.append(self._poll_at_s)
-        if any(next_step(shard, None) is Step.SUBMIT for shard in self._open.values() if shard.id not in self._busy):
-            times.extend(self._admission.opens_at_s(job.model, now) for job in self._jobs.values())
+        times.extend(self._sending.opens_at_s(now))
         # what is due already, but could not be started, is tried again in a moment
         timeout = min((max(at_s - now, _BREATH_S) for at_s in times), default=None)
         tasks = {*self._busy.values(), *self._finishing.values()}
@@ -303,7 +226,7 @@ class Conductor:
         for shard_id, task in list(self._busy.items()):
             if task in done:
                 del self._busy[shard_id]
-                step = self._doing.pop(shard_id, None)
+                step = self._board.doing.pop(shard_id, None)
                 self._take_in(shard_id, step, task)
         for job_id, finishing in list(self._finishing.items()):
             if finishing in done:
@@ -332,16 +255,16 @@ class Conductor:
                 self._halt(error)
             return
         shard = self._account.ledger.shard(shard_id)
-        self._note(shard)
+        self._board.note(shard)
         if shard.state == "submitted" and step in (Step.SUBMIT, Step.RECONCILE):
             self._now_at_provider(shard)
         if error is None:
             return
-        job = self._jobs[shard.job_id]
+        job = self._board.jobs[shard.job_id]
         match error:
             case RateLimited() if step in (Step.SUBMIT, Step.RECONCILE):
-                others = [each for each in self._taking_room(job.model) if each.id != shard_id]
-                self._admission.refused(job.model, load_of(others), self._now(), error.retry_after_s)
+                others = [each for each in self._board.taking_room(job.model) if each.id != shard_id]
+                self._sending.admission.refused(job.model, load_of(others), self._now(), error.retry_after_s)
                 if self._full_at != len(others):
                     # said once for each number: it comes up again at every wave
                     self._full_at = len(others)
@@ -364,9 +287,9 @@ class Conductor:
         now = self._now()
         batch = self._account.ledger.batch_of(shard.id)
         if batch is not None:
-            self._batches[shard.id] = batch
+            self._board.batches[shard.id] = batch
         self._submitted_at_s[shard.id] = now
-        self._admission.accepted(self._jobs[shard.job_id].model, now)
+        self._sending.admission.accepted(self._board.jobs[shard.job_id].model, now)
         due = now + self._account.pace.young_s
         self._poll_at_s = min(self._poll_at_s, due) if self._poll_at_s else due
 
@@ -388,14 +311,14 @@ class Conductor:
     # pieces of work
 
     async def _submit(self, shard: ShardRecord) -> None:
-        await submit(self._account, self._jobs[shard.job_id], shard, self._tell)
+        await submit(self._account, self._board.jobs[shard.job_id], shard, self._tell)
 
     async def _reconcile(self, shard: ShardRecord) -> None:
-        job = self._jobs[shard.job_id]
+        job = self._board.jobs[shard.job_id]
         await reconcile(self._account, job, shard, intent_of(shard, job.provider), tell=self._tell)
 
     async def _collect(self, shard: ShardRecord, step: Step) -> None:
-        job = self._jobs[shard.job_id]
+        job = self._board.jobs[shard.job_id]
         if step is Step.CLOSE:
             self._tell(await close_unsent(self._account, job, shard))
             return
@@ -409,13 +332,13 @@ class Conductor:
             return
         closed = await collect(self._account, job, shard, batch, attempts=self._options.attempts, tell=self._tell)
         if closed is None:
-            self._batches.pop(shard.id, None)
+            self._board.batches.pop(shard.id, None)
             fresh = self._account.ledger.batch_of(shard.id)
             if fresh is not None:
-                self._batches[shard.id] = fresh
+                self._board.batches[shard.id] = fresh
             return
         if closed.following is not None:
-            self._note(closed.following)
+            self._board.note(closed.following)
         self._tell(closed)
 
     async def _was_turned_away(self, job: JobRecord, shard: ShardRecord, batch: BatchRecord) -> bool:
@@ -430,10 +353,10 @@ class Conductor:
         )
         if not snapshot.queue_full or not account.ledger.turn_away(shard, batch):
             return False
-        self._batches.pop(shard.id, None)
-        self._note(account.ledger.shard(shard.id))
+        self._board.batches.pop(shard.id, None)
+        self._board.note(account.ledger.shard(shard.id))
         others = self._accepted_beside(snapshot, job.model)
-        self._admission.refused(job.model, load_of(others), self._now())
+        self._sending.admission.refused(job.model, load_of(others), self._now())
         if self._full_at != len(others):
             self._full_at = len(others)
             words = "; ".join(snapshot.problems)
@@ -444,12 +367,12 @@ class Conductor:
         """The shards whose batches the provider had taken and not finished when it turned another away, on its clock: what was sent since
         may be turned away too, and says nothing about the room."""
         at = refused.ended_at or refused.created_at
-        shards = self._open | self._closed
+        shards = self._board.open | self._board.closed
         return [
             shards[shard_id]
-            for shard_id, batch in self._batches.items()
+            for shard_id, batch in self._board.batches.items()
             if shard_id in shards
-            and self._jobs[shards[shard_id].job_id].model == model
+            and self._board.jobs[shards[shard_id].job_id].model == model
             and State(batch.state) not in (State.QUEUED, State.FAILED)
             and (at is None or batch.created_at is None or batch.created_at <= at)
             and (at is None or batch.ended_at is None or batch.ended_at >= at)
@@ -457,17 +380,8 @@ class Conductor:
 
     # looking
 
-    def _watched(self) -> list[BatchRecord]:
-        return [
-            batch
-            for shard in self._open.values()
-            if shard.state == "submitted"
-            and (batch := self._batches.get(shard.id)) is not None
-            and not State(batch.state).terminal
-        ]
-
     def _look_if_due(self) -> bool:
-        watched = self._watched()
+        watched = self._board.watched
         if not watched or _LOOKING in self._busy or self._now() < self._poll_at_s:
             return False
         self._busy[_LOOKING] = asyncio.ensure_future(self._look(watched))
@@ -475,7 +389,7 @@ class Conductor:
 
     async def _look(self, watched: list[BatchRecord]) -> None:
         account, ledger = self._account, self._account.ledger
-        sent = [self._open[batch.shard_id].sent_at for batch in watched if batch.shard_id in self._open]
+        sent = [self._board.open[batch.shard_id].sent_at for batch in watched if batch.shard_id in self._board.open]
         since = min((each for each in sent if each is not None), default=None)
         seen = await account.meter.timed(
             "poll",
@@ -490,20 +404,20 @@ class Conductor:
             snapshot = seen.get(batch.id)
             if snapshot is not None:
                 self._see(batch, snapshot)
-        for job in self._jobs.values():
-            if job.id not in self._cancelled and job.id not in self._ended and ledger.cancel_asked(job.id):
-                self._cancelled.add(job.id)
+        for job in self._board.jobs.values():
+            if job.id not in self._board.cancelled and job.id not in self._ended and ledger.cancel_asked(job.id):
+                self._board.cancelled.add(job.id)
                 for shard in ledger.shards(job.id):
                     if shard.id not in self._busy:
-                        self._note(shard)
+                        self._board.note(shard)
         await self._cancel_unwanted()
         now = self._now()
         ages = [now - self._submitted_at_s.get(batch.shard_id, now) for batch in watched]
         self._poll_at_s = now + next_poll_s(account.pace, min(ages, default=0.0))
         stop = await self._watchman.look(
             [
-                (self._jobs[self._open[batch.shard_id].job_id], self._batches[batch.shard_id])
-                for batch in self._watched()
+                (self._board.jobs[self._board.open[batch.shard_id].job_id], self._board.batches[batch.shard_id])
+                for batch in self._board.watched
             ]
         )
         if stop is not None:
@@ -511,10 +425,10 @@ class Conductor:
 
     async def _cancel_unwanted(self) -> None:
         """A batch whose create was still being answered when the user cancelled its job."""
-        for batch in self._watched():
-            job_id = self._open[batch.shard_id].job_id
+        for batch in self._board.watched:
+            job_id = self._board.open[batch.shard_id].job_id
             if (
-                job_id in self._cancelled
+                job_id in self._board.cancelled
                 and batch.standing == "confirmed"
                 and State(batch.state) in (State.QUEUED, State.RUNNING)
             ):
@@ -522,22 +436,22 @@ class Conductor:
                     await self._account.provider.cancel(BatchRef(batch.provider, batch.id))
 
     def _see(self, batch: BatchRecord, snapshot: Snapshot) -> None:
-        known = self._batches.get(batch.shard_id)
-        shard = self._open.get(batch.shard_id)
+        known = self._board.batches.get(batch.shard_id)
+        shard = self._board.open.get(batch.shard_id)
         if known is None or known.id != batch.id or shard is None:
             return
-        self._batches[batch.shard_id] = now = replace(known, **changes_of(known, snapshot))
+        self._board.batches[batch.shard_id] = now = replace(known, **changes_of(known, snapshot))
         if State(now.state).terminal and not State(known.state).terminal:
-            self._admission.freed(self._jobs[shard.job_id].model, self._now())
-        self._tell(BatchSeen(self._jobs[shard.job_id], now))
+            self._sending.admission.freed(self._board.jobs[shard.job_id].model, self._now())
+        self._tell(BatchSeen(self._board.jobs[shard.job_id], now))
 
     # the end of a job
 
     def _finish_what_is_whole(self) -> bool:
         """Merge jobs of which every shard is closed."""
-        open_jobs = {shard.job_id for shard in self._open.values()}
+        open_jobs = {shard.job_id for shard in self._board.open.values()}
         started = False
-        for job in self._jobs.values():
+        for job in self._board.jobs.values():
             if job.id not in open_jobs and job.id not in self._ended and job.id not in self._finishing:
                 self._finishing[job.id] = asyncio.ensure_future(self._finish(job))
                 started = True
@@ -552,6 +466,6 @@ class Conductor:
 
     async def _finish(self, job: JobRecord) -> None:
         into = self._outputs.get(job.id) or answers_path(self._account.home, job)
-        self._jobs[job.id], self._ended[job.id] = await finish(
+        self._board.jobs[job.id], self._ended[job.id] = await finish(
             self._account, job, into, keep_files=self._options.keep_files, tell=self._tell
         )

@@ -14,6 +14,7 @@ __all__ = ["DriveOptions"]
 class DriveOptions:
     """`attempts` is how often a row is asked at most; `max_cost_usd` what the run may cost at most, in US dollars; `in_flight` how many
     batches may be under way at once (None: as many as the provider takes); with `keep_files` uploaded inputs stay on the account.
+    In a comparison `seed` draws the order of the targets in each round, and its rounds begin evenly over `spread_s` (the service's clock).
     """
 
     attempts: int = 1
@@ -21,6 +22,8 @@ class DriveOptions:
     max_cost_usd: float | None = None
     in_flight: int | None = None
     keep_files: bool = False
+    seed: int | None = None
+    spread_s: float = 0.0
 
     @property
     def document(self) -> dict[str, Any]:

@@ -207,7 +207,7 @@ def settle(
         carried_file = stack.enter_context(open_artifact(carried_path(folder, shard.label)))
         out = stack.enter_context(hashed_file(part))
         read = wrote = cached = written = reasoning = 0
-        spent = 0.0
+        spent = wasted = 0.0
         succeeded = 0
         for number, (row, line) in enumerate(zip(carried_file, lines.by_row(places), strict=True)):
             carried = decode_carried(row)
@@ -235,6 +235,7 @@ def settle(
                 succeeded += 1
             else:
                 count(result.outcome, failure)
+                wasted += cost or 0.0
                 if ask_again and _worth_asking(result, failure, stopped):
                     retried.append(number)
                     handed_on.count(result.outcome, failure)
@@ -246,6 +247,7 @@ def settle(
     totals.submitted += succeeded
     totals.succeeded += succeeded
     totals.usage = Usage(read, wrote, cached, written, reasoning)
+    totals.wasted_usd = wasted
     if price is not None:
         totals.cost_usd = spent
     entry: dict[str, object] = {"path": part.name, "sha256": out.sha256, "bytes": out.size}

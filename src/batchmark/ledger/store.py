@@ -14,9 +14,10 @@ from batchmark.ledger import queries
 from batchmark.ledger.database import Database
 from batchmark.ledger.records import BatchRecord, EventRecord, JobRecord, RunLine, RunRecord, ShardRecord
 
-__all__ = ["Ledger", "changes_of"]
+__all__ = ["BEGUN", "Ledger", "changes_of"]
 
 CANCEL_ASKED = "cancel-asked"
+BEGUN = "begun"
 _ALL = 2_147_483_647  # no database has a word for "no limit" that the others know
 
 
@@ -114,6 +115,16 @@ class Ledger(Database):
     def cancel_asked(self, job_id: str) -> bool:
         """Whether the user has cancelled the job."""
         return bool(self.all(EventRecord, queries.EVENTS_OF_KIND, {"wanted": job_id, "kind": CANCEL_ASKED}))
+
+    def record_begun(self, job_id: str) -> None:
+        """The job's turn has come: its first upload or create is about to begin."""
+        with self.transaction() as connection:
+            _add_event(connection, job_id, None, BEGUN, None)
+
+    def begun_at(self, job_id: str) -> datetime | None:
+        """When the job's turn came, on our clock; None where it has not."""
+        found = self.all(EventRecord, queries.EVENTS_OF_KIND, {"wanted": job_id, "kind": BEGUN})
+        return min((event.at for event in found), default=None)
 
     def events(self, job_id: str) -> list[EventRecord]:
         """What became known of a job, oldest first."""

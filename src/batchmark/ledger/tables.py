@@ -49,7 +49,7 @@ runs = Table(
     "runs",
     metadata,
     Column("id", String(16), primary_key=True),
-    Column("kind", String(16), nullable=False),  # create | compare | run
+    Column("kind", String(16), nullable=False),  # create | compare | run | warm-up
     Column("source", Text, nullable=False),  # the workload as the user named it
     Column("digest", String(64)),  # SHA-256 of its rows
     Column("emulated", Boolean, nullable=False),
