@@ -7,9 +7,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 ROWS   ?= 1000000
+# files of tests that run at the same time: each starts processes and emulators of its own
+JOBS   ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help setup model browser compare compare-real test check format bench soak clean
+.PHONY: help setup model browser compare compare-real test check format bench soak statistics clean
 .DEFAULT_GOAL := help
 
 help:
@@ -37,7 +39,7 @@ browser:
 	  else echo "no chromium and no root: browser tests will be skipped" >&2; fi
 
 compare: setup model
-	@$(BIN)/batchmark compare --emulate --on openai --on google --on anthropic --time-budget 150
+	@$(BIN)/batchmark compare --emulate --on openai --on google --on anthropic --jobs 8 --time-budget 100
 
 # make compare-real  the same on your own accounts and money: shows the plan first, needs YES=1
 compare-real: setup
@@ -48,7 +50,7 @@ compare-real: setup
 
 test: setup model browser
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage run -m pytest -n $(JOBS) --dist loadfile
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --include='src/batchmark/domain/*,src/batchmark/providers/*,src/batchmark/emulator/*' --fail-under=90
 
@@ -69,6 +71,10 @@ bench: setup
 	@$(BIN)/python benchmarks/data_path.py
 	@$(BIN)/python benchmarks/ledger.py
 	@$(BIN)/python benchmarks/run.py --rows $(ROWS)
+
+# make statistics  what the intervals, tests and hints promise, kept in a thousand experiments of each kind (a minute)
+statistics: setup
+	@$(BIN)/python -m tests.unit.compare.simulation
 
 # make soak      a run of 20,000 rows at each provider, emulated and full of faults, killed 50 times at random (SOAK_SEED=… repeats one)
 soak: setup

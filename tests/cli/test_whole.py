@@ -40,7 +40,7 @@ def test_compare_takes_openai_batch_lines_and_translates_them(run: Run, folder: 
     (folder / "lines.jsonl").write_text(json.dumps(line) + "\n")
     ended = run("compare", "lines.jsonl", "--emulate", "--on", "openai:gpt-4o-mini", "--on", "anthropic", "--json")
     assert ended.code == 0, ended.err
-    assert ended.json()["schema"] == "batchmark.comparison/1"
+    assert ended.json()["schema"] == "batchmark.comparison/2"
 
 
 def test_compare_names_the_row_that_a_target_cannot_honour(run: Run, folder: Path) -> None:

@@ -17,6 +17,9 @@ def a_script() -> None:
     for answer in run:
         assert_type(answer, Answer)
     assert_type(batchmark.resume(run.id), batchmark.Run)
+    found = batchmark.run_comparison("questions.jsonl", on=["openai", "google"], rounds=8)
+    assert_type(found, batchmark.Comparison)
+    assert_type(batchmark.open_report(run.id), batchmark.Comparison)
 
 
 async def a_program_with_a_loop() -> None:

@@ -1,44 +1,31 @@
-"""The use case `compare`: the same rows on several targets at once, then one report."""
+"""The use case `compare`: the same rows on several targets, in rounds, then one report."""
 
 from __future__ import annotations
 
-import asyncio
-import re
+import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from itertools import islice
+from dataclasses import dataclass, replace
 
-import msgspec
-
-from batchmark.api.jobs import job_facts, run_jobs, warm_up
-from batchmark.api.staging import new_run, stage_jobs
+from batchmark.api.jobs import drive_jobs, warm_up
+from batchmark.api.reporting import report_runs
+from batchmark.api.scoring import Expect
+from batchmark.api.staging import StagedRun, new_run, record, stage_run
 from batchmark.api.workspace import Workspace
-from batchmark.compare.measures import measure
-from batchmark.domain.request import ChatRequest, EmbeddingRequest, Text
 from batchmark.domain.target import Target
-from batchmark.engine.account import answers_path
 from batchmark.engine.events import Listener, Trouble
-from batchmark.errors import BatchmarkError
-from batchmark.ledger.records import JobRecord, RunRecord
+from batchmark.engine.options import DriveOptions
+from batchmark.ledger.records import RunRecord
 from batchmark.providers import registry
-from batchmark.report.content import AnswerCell, Report, SampleRow, build_report
-from batchmark.version import __version__
+from batchmark.report.content import Report
 from batchmark.workload.rows import Workload
 
-__all__ = ["Plan", "compare", "plan_comparison"]
+__all__ = ["Plan", "drive_comparison", "plan_comparison", "prepare_answers", "stage_comparison"]
 
-# Rows whose answers stand side by side in the report; the bundled sample fits whole.
-_SAMPLES = 60
 # What an answer of the small model takes at the speed of writing: 22 tokens were written per answer of the bundled
 # sample (at most 48), and reading its prompt takes about as long as writing 8 more.
 _TOKENS_PER_ANSWER = 30.0
 _FEWEST = 5
-# What the emulator's sources of answers are called in a report.
-_MAKERS = {
-    "smollm2": "SmolLM2-135M-Instruct, a small model on this machine",
-    "synthetic": "a generator of synthetic text",
-}
+_SEEDS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +38,7 @@ class Plan:
 
 
 def plan_comparison(
-    workspace: Workspace, workload: Workload, targets: Sequence[Target], *, jobs: int, time_budget_s: float | None
+    workspace: Workspace, workload: Workload, targets: Sequence[Target], *, time_budget_s: float | None
 ) -> Plan:
     """Fit the emulator's real model into a time budget by taking fewer rows; real providers and synthetic answers take all.
 
@@ -61,8 +48,9 @@ def plan_comparison(
     if speed is None or time_budget_s is None:
         return Plan(workload=workload, rows=workload.limit, notes=())
     rows = workload.limit or sum(1 for _ in workload.rows())
-    room = int(time_budget_s * speed / _TOKENS_PER_ANSWER / (len(targets) * jobs))
-    note = f"the emulator's model writes {speed:.0f} tokens/s on this machine"
+    # the emulator keeps its answers, so a later round of the same rows costs nothing
+    room = int(time_budget_s * speed / _TOKENS_PER_ANSWER / len(targets))
+    note = f"The emulator's model writes {speed:.0f} tokens/s on this machine"
     if room >= rows:
         return Plan(workload=workload, rows=rows, notes=(note,))
     taken = min(rows, max(_FEWEST, room))
@@ -70,132 +58,68 @@ def plan_comparison(
     return Plan(workload=Workload(workload.path, limit=taken), rows=taken, notes=(note,))
 
 
-async def compare(
-    workspace: Workspace, plan: Plan, targets: Sequence[Target], *, jobs: int, tell: Listener
-) -> tuple[RunRecord, Report]:
-    """Run the workload on every target, `jobs` times each, and report.
+def stage_comparison(
+    workspace: Workspace,
+    plan: Plan,
+    targets: Sequence[Target],
+    *,
+    jobs: int,
+    spread_s: float = 0.0,
+    seed: int | None = None,
+    expect: Expect | None = None,
+    kind: str = "compare",
+    tell: Listener,
+) -> StagedRun:
+    """Write the files of every job and record the run: `jobs` rounds of one job per target. From here on it can be resumed.
 
-    A target that cannot go on (bad key, refusal, unreachable) is told of and stands in the report with what it has; the others finish.
-    Raises the first such error where no target could do anything at all.
+    A run of the kind `warm-up` is one that only prepares the emulator for the real one.
+
+    Raises Configuration where a key is missing, and BadInput where a row cannot be used on some target; then nothing is left behind.
     """
     specs = {target.provider: registry.find(target.provider) for target in targets}
     for spec in specs.values():
         workspace.require_key(spec)
-    warm_up(list(specs.values()))  # a job's time must not hold the import of an SDK
-    run = new_run(workspace, "compare", plan.workload)
-    records = stage_jobs(workspace, run, plan.workload, targets, jobs=jobs, tell=tell)
-
-    async def one_account(provider: str) -> BatchmarkError | None:
-        mine = [job for job in records if job.provider == provider]
-        try:
-            await run_jobs(workspace, specs[provider], mine, tell)
-        except BatchmarkError as error:
-            tell(Trouble(mine[0], f"{error.message}. {error.hint}" if error.hint else error.message))
-            return error
-        return None
-
-    errors = [error for error in await asyncio.gather(*map(one_account, specs)) if error is not None]
-    facts = [job_facts(workspace, job.id) for job in records]
-    if errors and not any(each.batches for each in facts):
-        raise errors[0]
-    if all(each.ended_at is not None for each in facts):
-        workspace.ledger.record_run_end(run.id)
-    report = build_report(
-        run_id=run.id,
-        created_at=datetime.now(UTC),
-        emulated=workspace.emulate,
-        answered_by=_MAKERS.get(workspace.answered_by or "", workspace.answered_by),
-        workload=plan.workload.name,
-        rows=records[0].rows,
-        jobs=[measure(each) for each in facts],
-        samples=_samples(workspace, plan.workload, [job for job in records if job.round == 1]),
-        caveats=[*(error.message for error in errors), *plan.notes, *_scale_note(workspace)],
-        version=__version__,
-    )
-    return run, report
+    drawn = secrets.randbelow(_SEEDS) if seed is None else seed
+    run = new_run(workspace, kind, plan.workload, DriveOptions(seed=drawn, spread_s=spread_s))
+    staged = stage_run(workspace, run, plan.workload, targets, jobs=jobs, tell=tell)
+    kept = {**(staged.run.input or {}), "notes": list(plan.notes)}
+    if expect is not None:
+        kept["expect"] = expect.document
+    staged.run = replace(staged.run, input=kept)
+    record(workspace, staged, tell)
+    return staged
 
 
-def _scale_note(workspace: Workspace) -> list[str]:
-    scale = workspace.time_scale
-    return (
-        []
-        if scale == 1.0
-        else [f"The emulator's clock ran {scale:g} times as fast as ours: its durations are not seconds of ours"]
-    )
+async def prepare_answers(workspace: Workspace, plan: Plan, targets: Sequence[Target], *, tell: Listener) -> Plan:
+    """Let the emulator's real model write its answers once, before the rounds: it keeps them, so that the durations of the rounds are those
+    of the chosen profile and not of this machine's processor. Does nothing where no model runs here."""
+    if workspace.answer_speed() is None:
+        return plan
+    staged = stage_comparison(workspace, plan, targets, jobs=1, kind="warm-up", tell=tell)
+    await drive_comparison(workspace, staged.run, tell=tell)
+    note = "The emulator's model wrote its answers before the first round, so durations follow its profile, not this machine"
+    return replace(plan, notes=(*plan.notes, note))
 
 
-class _AnswerLine(msgspec.Struct, frozen=True):
-    row: int
-    outcome: str
-    text: str | None = None
-    error: dict[str, object] | None = None
-    embedding: list[float] | None = None
-    embeddings: list[list[float]] | None = None
+async def drive_comparison(workspace: Workspace, run: RunRecord, *, tell: Listener) -> Report:
+    """See a comparison through from wherever it is, and report.
 
-
-_decode_answer = msgspec.json.Decoder(_AnswerLine).decode
-
-
-def _samples(workspace: Workspace, workload: Workload, jobs: Sequence[JobRecord]) -> list[SampleRow]:
-    answers: list[tuple[Target, list[_AnswerLine]]] = []
-    for job in jobs:
-        path = answers_path(workspace.home, job)
-        if path.exists():
-            with path.open("rb") as file:
-                answers.append(
-                    (Target(job.provider, job.model), [_decode_answer(line) for line in islice(file, _SAMPLES)])
-                )
-    samples = []
-    for row in islice(workload.rows(), _SAMPLES if answers else 0):
-        expected = _expected(row.columns)
-        cells = [_cell(target, lines[row.number], expected) for target, lines in answers if row.number < len(lines)]
-        samples.append(
-            SampleRow(
-                row=row.number,
-                custom_id=None if row.custom_id is None else str(row.custom_id),
-                prompt=_prompt(row.request),
-                expected=expected,
-                answers=tuple(cells),
-            )
-        )
-    return samples
-
-
-def _cell(target: Target, line: _AnswerLine, expected: str | None) -> AnswerCell:
-    vectors = line.embeddings or ([line.embedding] if line.embedding is not None else [])
-    text = ", ".join(f"a vector of {len(vector)} numbers" for vector in vectors) or line.text
-    error = None if line.error is None else f"{line.error.get('code')}: {line.error.get('message')}"
-    matches = None if expected is None else text is not None and holds(expected, text)
-    return AnswerCell(target=target, outcome=line.outcome, text=text, error=error, matches=matches)
-
-
-def _expected(columns: bytes | None) -> str | None:
-    value = msgspec.json.decode(columns).get("expected") if columns else None
-    return None if value is None else str(value)
-
-
-def holds(expected: str, text: str) -> bool:
-    """Whether an answer contains the expected one as whole words, whatever the case and thousands separators.
-
-    Where a number is expected, it must be the last one in the answer: earlier ones repeat the question.
+    A target that cannot go on (bad key, refusal, unreachable) is told of and stands in the report with what it has; the others finish.
+    Raises the first such error where no target could do anything at all.
     """
-    plain = [re.sub(r"(?<=\d),(?=\d{3})", "", each).casefold().strip() for each in (expected, text)]
-    if re.fullmatch(r"-?\d+(\.\d+)?", plain[0]):
-        numbers = re.findall(r"-?\d+(?:\.\d+)?", plain[1])
-        return bool(numbers) and float(numbers[-1]) == float(plain[0])
-    return re.search(rf"(?<![\w.]){re.escape(plain[0])}(?![\w]|\.\d)", plain[1]) is not None
-
-
-def _prompt(request: object) -> str:
-    if isinstance(request, ChatRequest):
-        for message in reversed(request.messages):
-            if message.role == "user":
-                if isinstance(message.content, str):
-                    return message.content
-                return " ".join(
-                    part.text if isinstance(part, Text) else f"[{type(part).__name__.lower()}]"
-                    for part in message.content
-                )
-    if isinstance(request, EmbeddingRequest):
-        return " | ".join(request.texts)
-    return ""
+    jobs = workspace.ledger.jobs(run.id)
+    # a job's time must not hold the import of an SDK
+    warm_up([registry.find(name) for name in dict.fromkeys(job.provider for job in jobs)])
+    errors = await drive_jobs(workspace, jobs, tell)
+    for provider, error in errors.items():
+        job = next(each for each in jobs if each.provider == provider)
+        tell(Trouble(job, f"{error.message}. {error.hint}" if error.hint else error.message))
+    jobs = workspace.ledger.jobs(run.id)
+    if errors and not any(workspace.ledger.batches(job.id) for job in jobs):
+        raise next(iter(errors.values()))
+    if all(job.ended_at is not None for job in jobs):
+        workspace.ledger.record_run_end(run.id)
+    notes = (run.input or {}).get("notes") or ()
+    return report_runs(
+        workspace, [run.id], caveats=[*(f"{name}: {error.message}" for name, error in errors.items()), *notes]
+    )

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from batchmark.api.staging import restage
 from batchmark.api.workspace import Workspace
-from batchmark.compare.measures import BatchFacts, JobFacts
-from batchmark.domain.lifecycle import State
-from batchmark.domain.target import Target
 from batchmark.domain.totals import Totals
 from batchmark.engine.account import Account, answers_path
 from batchmark.engine.dispatch import Dispatcher
@@ -21,15 +21,16 @@ from batchmark.engine.drive import Conductor
 from batchmark.engine.events import Listener
 from batchmark.engine.options import DriveOptions
 from batchmark.engine.rebuild import rebuild
-from batchmark.errors import NotFound
+from batchmark.engine.turns import Turns
+from batchmark.errors import BatchmarkError, NotFound
 from batchmark.ledger.lock import held_all
-from batchmark.ledger.records import BatchRecord, JobRecord, ShardRecord
+from batchmark.ledger.records import BatchRecord, JobRecord, RunRecord, ShardRecord
 from batchmark.providers import registry
 from batchmark.providers.seam import ProviderSpec
 
 __all__ = [
     "JobReport",
-    "job_facts",
+    "drive_jobs",
     "locked",
     "outputs_of",
     "report_job",
@@ -85,7 +86,12 @@ def outputs_of(workspace: Workspace, jobs: Sequence[JobRecord]) -> dict[str, Pat
 
 
 def conductor(
-    workspace: Workspace, account: Account, jobs: Sequence[JobRecord], dispatcher: Dispatcher, tell: Listener
+    workspace: Workspace,
+    account: Account,
+    jobs: Sequence[JobRecord],
+    dispatcher: Dispatcher,
+    tell: Listener,
+    turns: Turns | None = None,
 ) -> Conductor:
     """What drives jobs of one account, in the way that their run was begun with."""
     run = workspace.ledger.run(jobs[0].run_id)
@@ -99,6 +105,7 @@ def conductor(
             account.wire,
             account.folder(job),
             lambda job, folder: restage(workspace, run, job, folder),
+            account.prices,
         )
 
     return Conductor(
@@ -109,6 +116,7 @@ def conductor(
         options=DriveOptions.read(run.options),
         outputs=outputs_of(workspace, jobs),
         rebuild=again,
+        turns=turns,
     )
 
 
@@ -134,6 +142,61 @@ async def run_jobs(
             return await conductor(workspace, account, jobs, dispatcher, tell).drive()
 
 
+async def drive_jobs(
+    workspace: Workspace, jobs: Sequence[JobRecord], tell: Listener, *, wait: bool = True
+) -> dict[str, BatchmarkError]:
+    """Drive the jobs of one run, all accounts at once, each to its own end; with `wait` to the answers, else until all is sent that can be.
+
+    Returns what stopped an account, by provider; the others have gone on.
+    """
+    from batchmark.engine.durable import dispatching
+
+    names = list(dict.fromkeys(job.provider for job in jobs))
+    run = workspace.ledger.run(jobs[0].run_id)
+    assert run is not None
+    turns = _turns(workspace, run, jobs)
+    found: dict[str, BatchmarkError] = {}
+    with locked(workspace, jobs):
+        async with dispatching(workspace.home) as dispatcher:
+
+            async def one(name: str) -> None:
+                mine = [job for job in jobs if job.provider == name]
+                try:
+                    async with workspace.account(registry.find(name)) as account:
+                        driver = conductor(workspace, account, mine, dispatcher, tell, turns)
+                        if wait:
+                            await driver.drive()
+                        elif (refused := await driver.send()) is not None:
+                            found[name] = refused
+                except BatchmarkError as error:
+                    found[name] = error
+                finally:
+                    if turns is not None:
+                        for job in mine:
+                            turns.passed(job.id)
+
+            await asyncio.gather(*map(one, names))
+    return found
+
+
+def _turns(workspace: Workspace, run: RunRecord, jobs: Sequence[JobRecord]) -> Turns | None:
+    """In what order and when the jobs of a comparison are sent; None for other runs. The spread is on the service's clock, and begins with
+    the first job that was sent."""
+    options = DriveOptions.read(run.options)
+    if options.seed is None:
+        return None
+    rounds = max(job.round for job in jobs)
+    begun = [at for job in jobs if (at := workspace.ledger.begun_at(job.id)) is not None]
+    age_s = (datetime.now(UTC) - min(begun)).total_seconds() if begun else 0.0
+    every_s = options.spread_s / workspace.time_scale / rounds
+    return Turns(
+        jobs,
+        seed=options.seed,
+        starts_s={number: (number - 1) * every_s - age_s for number in range(1, rounds + 1)},
+        clock=time.monotonic,
+    )
+
+
 def locked(workspace: Workspace, jobs: Sequence[JobRecord]) -> AbstractContextManager[None]:
     """The right of this process alone to act on the jobs. Raises LocalTrouble naming the process that has it."""
     return held_all([(workspace.home / job.folder / "lock", f"job {job.id} of run {job.run_id}") for job in jobs])
@@ -157,35 +220,4 @@ def report_job(workspace: Workspace, job_id: str) -> JobReport:
         in_doubt=sum(shard.state == "intended" for shard in shards),
         totals=msgspec.convert(job.totals, Totals) if job.totals is not None else None,
         answers=answers if job.ended_at is not None and answers.exists() else None,
-    )
-
-
-def job_facts(workspace: Workspace, job_id: str) -> JobFacts:
-    """What the comparison needs to know of an ended job."""
-    report = report_job(workspace, job_id)
-    rows = {shard.id: shard.rows for shard in report.shards}
-    job = report.job
-    return JobFacts(
-        id=job.id,
-        target=Target(job.provider, job.model),
-        round=job.round,
-        rows=job.rows,
-        emulated=job.emulated,
-        created_at=job.created_at,
-        ended_at=job.ended_at,
-        problem=job.problem,
-        totals=report.totals or Totals(),
-        batches=tuple(
-            BatchFacts(
-                id=batch.id,
-                state=State(batch.state),
-                raw_status=batch.raw_status,
-                rows=rows[batch.shard_id],
-                created_at=batch.created_at,
-                started_at=batch.started_at,
-                finalizing_at=batch.finalizing_at,
-                ended_at=batch.ended_at,
-            )
-            for batch in report.batches
-        ),
     )

@@ -40,7 +40,19 @@ from batchmark.workload.answers import decode_carried
 from batchmark.workload.rows import Workload
 from batchmark.workload.template import template_of
 
-__all__ = ["Answer", "Run", "resume", "resume_async", "run", "run_async", "stream"]
+__all__ = [
+    "Answer",
+    "Input",
+    "Run",
+    "as_file",
+    "ignore",
+    "open_workspace",
+    "resume",
+    "resume_async",
+    "run",
+    "run_async",
+    "stream",
+]
 
 # One line of an answers file as a dict: `row`, `custom_id`, `outcome`, `text`, `usage`, `cost_usd`, `error`, … and the user's own columns.
 Answer: TypeAlias = dict[str, Any]
@@ -126,14 +138,14 @@ async def run_async(
     Raises BadInput (nothing was sent), Configuration, Refused, Ambiguous, Retryable or LocalTrouble; after any of them, and after a
     crash, `resume_async` goes on.
     """
-    with _workspace(home, emulate=emulate) as workspace:
+    with open_workspace(home, emulate=emulate) as workspace:
         staged = await asyncio.to_thread(
             _plan, workspace, input, on,
             output=output, force=force, prompt=prompt, system=system, max_tokens=max_tokens, requests=requests,
             drive=_drive_options(attempts, stall, max_cost_usd, in_flight, keep_files), shard_rows=shard_rows,
-            tell=on_event or _ignore,
+            tell=on_event or ignore,
         )  # fmt: skip
-        return Run(await use.start_run(workspace, staged, on_event or _ignore))
+        return Run(await use.start_run(workspace, staged, on_event or ignore))
 
 
 def resume(run_id: str | None = None, **options: Any) -> Run:
@@ -158,13 +170,13 @@ async def resume_async(
     drives it, and else what `run_async` raises.
     """
     run = _peek(home, run_id)
-    with _workspace(home, emulate=run.emulated) as workspace:
+    with open_workspace(home, emulate=run.emulated) as workspace:
         if not as_sent:
             await asyncio.to_thread(use.ensure_same_input, run)
         changes = {"attempts": attempts, "in_flight": in_flight, "max_cost_usd": max_cost_usd, "stall": stall}
         if any(value is not None for value in changes.values()):
             workspace.ledger.record_options(run.id, use.options_from(run, changes).document, run.output)
-        return Run(await use.resume_run(workspace, run, on_event or _ignore))
+        return Run(await use.resume_run(workspace, run, on_event or ignore))
 
 
 async def stream(input: Input, on: str, **options: Any) -> AsyncIterator[Answer]:
@@ -174,7 +186,7 @@ async def stream(input: Input, on: str, **options: Any) -> AsyncIterator[Answer]
     run where it is, and `resume` goes on with it. Takes the options of `run_async`.
     """
     news: asyncio.Queue[ShardClosed | None] = asyncio.Queue()
-    hear = options.pop("on_event", None) or _ignore
+    hear = options.pop("on_event", None) or ignore
 
     def listen(event: Event) -> None:
         if isinstance(event, ShardClosed):
@@ -215,8 +227,8 @@ def _row_numbers(folder: Path, shard: ShardRecord) -> Iterator[int]:
             yield decode_carried(line).row
 
 
-def _ignore(event: Event) -> None:
-    pass
+def ignore(event: Event) -> None:
+    """For programs that do not listen."""
 
 
 def _environment(home: str | os.PathLike[str] | None) -> dict[str, str]:
@@ -224,7 +236,8 @@ def _environment(home: str | os.PathLike[str] | None) -> dict[str, str]:
     return environment if home is None else {**environment, "BATCHMARK_HOME": os.fspath(home)}
 
 
-def _workspace(home: str | os.PathLike[str] | None, *, emulate: bool) -> Workspace:
+def open_workspace(home: str | os.PathLike[str] | None, *, emulate: bool) -> Workspace:
+    """Where a call of the library works."""
     return Workspace(emulate=emulate, environment=_environment(home), heed_environment=False)
 
 
@@ -272,7 +285,7 @@ def _plan(
     workspace.require_key(spec)
     target = parse_target(on, default_models(spec.name))
     template = template_of(prompt, system, max_tokens)
-    path = _as_file(workspace, input)
+    path = as_file(workspace, input)
     workload = Workload(path, limit=requests, template=template)
     if ":" not in on:
         target = Target(spec.name, choose_model(spec, workload, None))
@@ -286,7 +299,7 @@ def _plan(
     return staged
 
 
-def _as_file(workspace: Workspace, input: Input) -> Path:
+def as_file(workspace: Workspace, input: Input) -> Path:
     """The file of rows; rows given as values are written to one, which stays with the run's home."""
     if isinstance(input, str | os.PathLike):
         return Path(input)

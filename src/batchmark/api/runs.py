@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from batchmark.api.batches import cancel_job
-from batchmark.api.jobs import JobReport, conductor, locked, report_job
+from batchmark.api.jobs import JobReport, drive_jobs, report_job
 from batchmark.api.staging import StagedRun, discard, new_run, record, stage_run, workload_of
 from batchmark.api.workspace import Workspace
 from batchmark.domain.lifecycle import State
@@ -166,32 +165,14 @@ async def start_run(workspace: Workspace, staged: StagedRun, tell: Listener, *, 
 
 async def drive_run(workspace: Workspace, jobs: Sequence[JobRecord], tell: Listener, *, wait: bool) -> RunReport:
     """Drive the jobs of one run, all accounts at once. Raises the first error once every account has come to its own end."""
-    from batchmark.engine.durable import dispatching
-
     run_id = jobs[0].run_id
-    names = list(dict.fromkeys(job.provider for job in jobs))
-    with locked(workspace, jobs):
-        async with dispatching(workspace.home) as dispatcher:
-
-            async def one(name: str) -> BatchmarkError | None:
-                mine = [job for job in jobs if job.provider == name]
-                try:
-                    async with workspace.account(registry.find(name)) as account:
-                        driver = conductor(workspace, account, mine, dispatcher, tell)
-                        if not wait:
-                            return await driver.send()
-                        await driver.drive()
-                except BatchmarkError as error:
-                    return error
-                return None
-
-            errors = [error for error in await asyncio.gather(*map(one, names)) if error is not None]
+    errors = await drive_jobs(workspace, jobs, tell, wait=wait)
     report = report_run(workspace, run_id)
     if report.ended and report.run.ended_at is None:
         workspace.ledger.record_run_end(run_id)
         report = report_run(workspace, run_id)
-    if errors:
-        raise errors[0]
+    for error in errors.values():
+        raise error
     return report
 
 

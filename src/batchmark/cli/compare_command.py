@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from batchmark.cli.options import Emulate, Json, Quiet
+from batchmark.cli.options import DataPath, Emulate, Expected, Json, MarkdownPath, Match, Quiet, ReportPath
 
 __all__ = ["compare"]
 
@@ -26,14 +26,34 @@ def compare(
             show_default=False,
         ),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, max=1000, help="Jobs per target, each with all rows.")] = 1,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            min=1, max=1000, help="Rounds: so many times one job per target with all rows. Verdicts need 6 or more."
+        ),
+    ] = 1,
     requests: Annotated[
         int | None, typer.Option(min=1, help="Requests per job; repeats the rows where there are fewer.")
     ] = None,
-    report: Annotated[Path, typer.Option("--report", help="Where to write the HTML report.")] = Path("report.html"),
-    data: Annotated[Path, typer.Option("--data", help="Where to write all raw values as JSON.")] = Path(
-        "comparison.json"
-    ),
+    spread: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME", help="Spread the rounds evenly over this time, such as 24h, 90m or 2d. Default: one by one."
+        ),
+    ] = "0",
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Draws the order of the targets in each round. Default: a new one, kept with the run.",
+            show_default=False,
+        ),
+    ] = None,
+    expect: Expected = None,
+    match: Match = None,
+    report: ReportPath = Path("report.html"),
+    data: DataPath = Path("comparison.json"),
+    markdown: MarkdownPath = None,
     time_budget: Annotated[
         float | None,
         typer.Option(
@@ -46,7 +66,7 @@ def compare(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Run the same workload on two or more targets at once and compare them."""
+    """Run the same workload on two or more targets, in rounds, and compare them."""
     from batchmark.cli import comparing
 
     return comparing.compare(
@@ -54,8 +74,11 @@ def compare(
         on or [],
         jobs=jobs,
         requests=requests,
-        report_path=report,
-        data_path=data,
+        spread=spread,
+        seed=seed,
+        expect=expect,
+        match=match,
+        places=comparing.Places(html=report, json=data, markdown=markdown),
         time_budget_s=time_budget,
         emulate=emulate,
         json=json,

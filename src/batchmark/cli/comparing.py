@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batchmark.api.comparison import compare as run_comparison
-from batchmark.api.comparison import plan_comparison
+from batchmark.api.comparison import drive_comparison, plan_comparison, prepare_answers, stage_comparison
+from batchmark.api.scoring import check_expect
 from batchmark.api.workspace import Workspace
+from batchmark.cli.leaving import Places, expect_of, leave, parse_span
 from batchmark.cli.output import Output
 from batchmark.cli.progress import Watch
+from batchmark.cli.running import said_how_to_return
 from batchmark.domain.target import Target, parse_target
-from batchmark.errors import BadInput, Configuration, Interrupted
-from batchmark.ledger.artifacts import ensure_writable, whole_file
+from batchmark.errors import BadInput, Configuration
+from batchmark.ledger.records import RunRecord
 from batchmark.providers.registry import BUILT_IN, default_models, find
 from batchmark.report.content import Report
-from batchmark.report.html import render_html
-from batchmark.report.json import render_json, to_dict
-from batchmark.report.terminal import render_terminal
+from batchmark.report.words import duration, plural
 from batchmark.workload.rows import Workload, sample_path
 
-__all__ = ["compare"]
+__all__ = ["Places", "compare", "go_on"]
 
 
 def compare(
@@ -33,40 +30,54 @@ def compare(
     *,
     jobs: int,
     requests: int | None,
-    report_path: Path,
-    data_path: Path,
+    spread: str,
+    seed: int | None,
+    expect: str | None,
+    match: str | None,
+    places: Places,
     time_budget_s: float | None,
     emulate: bool,
     json: bool,
     quiet: bool,
 ) -> int:
     """Compare targets and leave the report. Returns the exit code."""
-    ensure_writable(report_path, replace=True)
-    ensure_writable(data_path, replace=True)
+    places.ensure_writable()
+    spread_s = parse_span(spread, "--spread")
+    expected = expect_of(expect, match)
     workload = Workload(path or sample_path(), limit=requests)
+    if expected is not None:
+        check_expect(workload, expected)
     with Workspace(emulate=emulate) as workspace:
         out = Output(json=json, quiet=quiet, emulated=workspace.emulate)
         targets = _targets(workspace, on)
-        plan = plan_comparison(workspace, workload, targets, jobs=jobs, time_budget_s=time_budget_s)
+        plan = plan_comparison(workspace, workload, targets, time_budget_s=time_budget_s)
         for note in plan.notes:
             out.note(note)
         with Watch(quiet=quiet) as watch:
-            try:
-                _, report = asyncio.run(run_comparison(workspace, plan, targets, jobs=jobs, tell=watch))
-            except KeyboardInterrupt:
-                raise _interrupted(watch, workspace.emulate) from None
-    with whole_file(report_path) as file:
-        file.write(render_html(report).encode())
-    with whole_file(data_path) as file:
-        file.write(render_json(report).encode())
-    if json:
-        out.document(to_dict(report))
-    else:
-        width = shutil.get_terminal_size((120, 40)).columns if sys.stdout.isatty() else 120
-        color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        out.line(render_terminal(report, width=width, color=color).rstrip("\n"))
-    out.note(f"report: {report_path.absolute()}")
-    out.note(f"raw values: {data_path.absolute()}")
+            if jobs > 1 and workspace.answer_speed() is not None:
+                out.note(
+                    "first the emulator's model writes its answers, once and unmeasured; the rounds find them ready"
+                )
+                plan = asyncio.run(prepare_answers(workspace, plan, targets, tell=watch))
+            staged = stage_comparison(
+                workspace, plan, targets, jobs=jobs, spread_s=spread_s, seed=seed, expect=expected, tell=watch
+            )
+            over = f", sent over {duration(spread_s)}" if spread_s else ""
+            out.note(
+                f"run {staged.run.id}{out.mark}: {plural(jobs, 'round')} of {len(targets)} targets{over}; "
+                f"if anything stops it: batchmark resume {staged.run.id}"
+            )
+            with said_how_to_return(staged.run.id):
+                report = asyncio.run(drive_comparison(workspace, staged.run, tell=watch))
+    leave(out, report, places)
+    return _exit_code(report)
+
+
+def go_on(workspace: Workspace, run: RunRecord, out: Output, watch: Watch, places: Places) -> int:
+    """See a comparison through that was begun before, and leave the report. Returns the exit code."""
+    with said_how_to_return(run.id):
+        report = asyncio.run(drive_comparison(workspace, run, tell=watch))
+    leave(out, report, places)
     return _exit_code(report)
 
 
@@ -86,17 +97,6 @@ def _targets(workspace: Workspace, on: Sequence[str]) -> list[Target]:
             hint=f"name targets with --on, set keys for two of {', '.join(BUILT_IN)}, or add --emulate",
         )
     return [Target(spec.name, spec.default_model) for spec in configured]
-
-
-def _interrupted(watch: Watch, emulated: bool) -> Interrupted:
-    flag = " --emulate" if emulated else ""
-    hints = [
-        f"fetch answers with: batchmark {provider} results {job_id} --wait{flag}"
-        for job_id, provider in watch.submitted_jobs()
-    ]
-    if not hints:
-        return Interrupted("nothing was submitted yet")
-    return Interrupted("batches that were submitted go on at the providers, nothing is lost", hint="\n".join(hints))
 
 
 def _exit_code(report: Report) -> int:

@@ -23,7 +23,13 @@ app = typer.Typer(
 def emulator(
     context: typer.Context,
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port on loopback; 0 takes any free one.")] = 8765,
-    profile: Annotated[str, typer.Option(help="How long batches take: instant or demo.")] = "demo",
+    profile: Annotated[
+        str,
+        typer.Option(
+            help="How long batches take: demo, instant, real (as at each service), or openai-real, anthropic-real or"
+            " gemini-real for all of them."
+        ),
+    ] = "demo",
     answers: Annotated[str, typer.Option(help="What answers: auto, smollm2 or synthetic.")] = "auto",
     time_scale: Annotated[float, typer.Option(min=0.001, help="How much faster than ours its clock runs.")] = 1.0,
     key: Annotated[

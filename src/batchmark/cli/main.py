@@ -22,6 +22,7 @@ from batchmark.cli import (
     emulator_command,
     estimate_command,
     provider_commands,
+    report_command,
     run_commands,
 )
 from batchmark.cli.output import print_error
@@ -74,6 +75,7 @@ for _spec in BUILT_IN.values():
     )
 app.command("run")(run_commands.run)
 app.command("compare")(compare_command.compare)
+app.command("report")(report_command.report)
 app.command("estimate")(estimate_command.estimate)
 app.command("runs")(run_commands.runs)
 app.command("show")(run_commands.show)
@@ -93,6 +95,7 @@ _COMMANDS = (
     "emulator",
     "estimate",
     "export",
+    "report",
     "resume",
     "run",
     "runs",

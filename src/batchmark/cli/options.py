@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-__all__ = ["Emulate", "Json", "MaxTokens", "Prompt", "Quiet", "ShardRows", "System"]
+__all__ = [
+    "DataPath",
+    "Emulate",
+    "Expected",
+    "Json",
+    "MarkdownPath",
+    "Match",
+    "MaxTokens",
+    "Prompt",
+    "Quiet",
+    "ReportPath",
+    "ShardRows",
+    "System",
+]
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress, only data and errors.")]
@@ -37,4 +51,26 @@ ShardRows = Annotated[
         help="At most so many rows a batch. Default: the provider's limit.",
         show_default=False,
     ),
+]
+Expected = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FIELD",
+        help="The column that holds the expected answer. Default: `expected`, where there is one.",
+        show_default=False,
+    ),
+]
+Match = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOW",
+        help="How an answer is matched: contains, exact, numeric, regex, or json:FIELD. Default: contains.",
+        show_default=False,
+    ),
+]
+ReportPath = Annotated[Path, typer.Option("--report", metavar="FILE", help="Where to write the HTML report.")]
+DataPath = Annotated[Path, typer.Option("--data", metavar="FILE", help="Where to write all raw values as JSON.")]
+MarkdownPath = Annotated[
+    Path | None,
+    typer.Option("--markdown", metavar="FILE", help="Where to write the report as Markdown too.", show_default=False),
 ]

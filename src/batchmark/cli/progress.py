@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["Watch"]
 
 _COUNTS_EVERY_S = 15.0
+# More jobs than this have a bar only while they are under way: the others would fill the screen.
+_MOST_BARS = 12
 
 
 @dataclass(slots=True)
@@ -75,6 +77,7 @@ class Watch:
         self._last: dict[str, tuple[str, float]] = {}
         self._submitted: dict[str, str] = {}
         self._jobs: dict[str, _Seen] = {}
+        self._ended: set[str] = set()
 
     def __enter__(self) -> Watch:
         if self._live and not self._quiet:
@@ -124,6 +127,7 @@ class Watch:
                 self._closed(event)
             case JobEnded():
                 self._last.pop(event.job.id, None)
+                self._ended.add(event.job.id)
                 self._tell_asked_again(event.job, self._of(event.job), last=True)
                 self._show(event.job, _ended(event.job, event.totals), event.job.rows)
             case Trouble():
@@ -200,11 +204,17 @@ class Watch:
                 self._say(f"{self._name(job)}: {words}")
             return
         task = self._tasks.get(job.id)
+        crowded = len(self._jobs) > _MOST_BARS
+        if crowded and done is not None and task is None and done in (0, job.rows):
+            return  # not sent yet, or over
         if task is None:
             # on a terminal the width is dear: the job's id is told with the summary
             name = f"{job.provider}:{job.model}" + (f" #{job.round}" if job.round > 1 else "")
             task = self._tasks[job.id] = self._progress.add_task("", total=job.rows, name=name, words=words)
         self._progress.update(task, completed=None if done is None else float(done), words=words)
+        if crowded and done == job.rows and job.id in self._ended:
+            self._progress.remove_task(self._tasks.pop(job.id))
+            self._progress.console.print(f"{self._name(job)} #{job.round}: {words}", markup=False)
 
     def _say(self, text: str) -> None:
         if self._quiet:

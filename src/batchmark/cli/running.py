@@ -26,7 +26,7 @@ from batchmark.providers.registry import default_models, find
 from batchmark.workload.rows import Workload
 from batchmark.workload.template import template_of
 
-__all__ = ["cancel", "resume", "run"]
+__all__ = ["cancel", "resume", "run", "said_how_to_return"]
 
 
 def run(
@@ -87,13 +87,13 @@ def run(
                 discard(workspace, staged)
                 raise
             out.note(f"run {staged.run.id}{out.mark}; if anything stops it: batchmark resume {staged.run.id}")
-            with _said_how_to_return(staged.run.id):
+            with said_how_to_return(staged.run.id):
                 report = asyncio.run(use.start_run(workspace, staged, watch, wait=wait))
     return _end(out, report, wait=wait)
 
 
 @contextmanager
-def _said_how_to_return(run_id: str) -> Iterator[None]:
+def said_how_to_return(run_id: str) -> Iterator[None]:
     """Whatever stops a run says how to go on with it."""
     try:
         yield
@@ -139,7 +139,14 @@ def resume(run_id: str | None, changes: dict[str, Any], *, as_sent: bool, wait: 
             for report in use.report_run(workspace, run.id).jobs:
                 watch.follow(report)
             out.note(f"run {run.id}{out.mark}: {run.source}")
-            with _said_how_to_return(run.id):
+            if run.kind == "compare":
+                from batchmark.cli.comparing import go_on
+                from batchmark.cli.leaving import Places
+
+                places = Places(html=Path("report.html"), json=Path("comparison.json"))
+                places.ensure_writable()
+                return go_on(workspace, run, out, watch, places)
+            with said_how_to_return(run.id):
                 ended = asyncio.run(use.resume_run(workspace, run, watch, wait=wait))
     return _end(out, ended, wait=wait)
 

@@ -1,6 +1,6 @@
 """From the facts of a job to its measures, and from jobs to a summary of each target.
 
-Turnaround is on the provider's clock: accepted -> ended, from its own timestamps. Time-to-completion is on ours: job created -> last
+Turnaround is on the provider's clock: accepted -> ended, from its own timestamps. Time-to-completion is on ours: its turn came -> last
 answer durable here. A job that is not over, or that was cancelled or cut off by its window, has no turnaround: it is counted beside the
 figure, never silently left out. Fewer than six finished jobs give points, not a statistic.
 """
@@ -34,7 +34,11 @@ MIN_N_MEDIAN = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchFacts:
-    """A batch's times on the provider's clock, None where the provider does not say."""
+    """A batch's times on the provider's clock, None where the provider does not say.
+
+    `seen_ended_at` and `collected_at` are on our clock: when a poll first saw the batch ended, and when its answers were durable here.
+    `unseen_s` is how long before that poll the one before it was. `last_seen_at`: it certainly had not ended by then, provider's clock.
+    """
 
     id: str
     state: State
@@ -44,11 +48,25 @@ class BatchFacts:
     started_at: datetime | None
     finalizing_at: datetime | None
     ended_at: datetime | None
+    shard: int = 0
+    attempt: int = 1
+    cancelling_at: datetime | None = None
+    last_seen_at: datetime | None = None
+    seen_ended_at: datetime | None = None
+    collected_at: datetime | None = None
+    unseen_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFacts:
-    """What is known of a job once it was driven to its end. `created_at` and `ended_at` are on our clock."""
+    """What is known of a job, or of somebody's batch that is taken for one.
+
+    `created_at`, `begun_at` (its turn came: upload and create began), `submitted_at` (its last first attempt was accepted) and `ended_at`
+    are on our clock. `counted` and `priced` say whether `totals` holds what became of the requests, and their tokens: records of other
+    people's batches may tell neither. `told_s` is a turnaround that was told without an end time. `origin` is where the facts come from:
+    a run's id, a provider's list, or a file and its line. `unsent` shards are still to be sent, `refused` ones never will be: neither
+    has a batch.
+    """
 
     id: str
     target: Target
@@ -60,25 +78,52 @@ class JobFacts:
     problem: str | None
     totals: Totals
     batches: tuple[BatchFacts, ...]
+    begun_at: datetime | None = None
+    submitted_at: datetime | None = None
+    arrivals: tuple[tuple[datetime, int], ...] = ()
+    counted: bool = True
+    priced: bool = True
+    told_s: float | None = None
+    origin: str = ""
+    standard_cost_usd: float | None = None
+    unsent: int = 0
+    refused: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobMeasures:
     """A job's durations in seconds and rates per second; None where it cannot be told.
 
-    `queue_s`, `run_s`, `finalize_s` and `turnaround_s` are on the provider's clock, `completion_s` on ours. Rates are per second of
-    turnaround.
+    On the provider's clock: `queue_s` accepted -> begun, `run_s` begun -> finalizing or ended, `finalize_s`, `turnaround_s` accepted ->
+    ended. On ours: `submit_s` its turn came -> accepted, `download_s` seen ended -> durable here, `completion_s` its turn came -> last
+    answer durable here, and `rows_50_s`, `rows_90_s`, `rows_100_s` its turn came -> so much of its rows durable here. Rates are per second
+    of turnaround. `unfinished_s`: it certainly took longer than this (the censoring time); None where that is not known, or it finished.
+    `polled`: the turnaround is from our polls, late by up to `uncertain_s`, since the provider tells no times.
     """
 
     job: JobFacts
     state: State
+    submit_s: float | None
     queue_s: float | None
     run_s: float | None
     finalize_s: float | None
     turnaround_s: float | None
+    download_s: float | None
     completion_s: float | None
+    rows_50_s: float | None
+    rows_90_s: float | None
+    rows_100_s: float | None
     requests_per_s: float | None
     output_tokens_per_s: float | None
+    unfinished_s: float | None = None
+    polled: bool = False
+    uncertain_s: float | None = None
+    submitted_at: datetime | None = None
+
+    @property
+    def finished(self) -> bool:
+        """It has a turnaround: the provider took it to its own end."""
+        return self.turnaround_s is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,19 +140,29 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetSummary:
-    """All jobs of one target side by side with the others'. Rates are over submitted requests."""
+    """All jobs of one target side by side with the others'. Rates are over submitted requests.
+
+    `standard_usd` is what the same tokens cost without a batch. `counted` and `priced`: see JobFacts; false where no job tells.
+    """
 
     target: Target
     jobs: int
     states: dict[str, int]
     totals: Totals
+    submit_s: Spread
     turnaround_s: Spread
+    download_s: Spread
     completion_s: Spread
     requests_per_s: Spread
     output_tokens_per_s: Spread
     cost_usd: float | None
     cost_per_1000_usd: float | None
+    cost_per_million_tokens_usd: float | None
+    standard_usd: float | None
+    tokens_per_answer: float | None
     price_note: str | None
+    counted: bool
+    priced: bool
 
 
 def _seconds(start: datetime | None, end: datetime | None) -> float | None:
@@ -128,15 +183,36 @@ def _job_state(batches: Sequence[BatchFacts]) -> State:
     return State.SUCCEEDED
 
 
+def _state(job: JobFacts) -> State:
+    """The state of a job, shards without a batch included."""
+    state = _job_state(_last_attempts(job.batches))
+    if job.unsent and state.terminal:
+        return State.RUNNING if job.batches else State.QUEUED
+    return State.FAILED if job.refused and state is State.SUCCEEDED else state
+
+
+def _last_attempts(batches: Sequence[BatchFacts]) -> list[BatchFacts]:
+    """Of every shard the last attempt: what it came to is what the shard came to."""
+    last: dict[int, BatchFacts] = {}
+    for batch in sorted(batches, key=lambda each: each.attempt):
+        last[batch.shard] = batch
+    return list(last.values())
+
+
 def measure(job: JobFacts) -> JobMeasures:
     """The measures of one job; those of several batches run from the first accepted to the last ended."""
     batches = job.batches
-    state = _job_state(batches)
+    state = _state(job)
     single = batches[0] if len(batches) == 1 else None
     finished = state is State.SUCCEEDED
     created = min((batch.created_at for batch in batches if batch.created_at), default=None)
     ended = max((batch.ended_at for batch in batches if batch.ended_at), default=None)
-    turnaround = _seconds(created, ended) if finished else None
+    seen_ended = max((batch.seen_ended_at for batch in batches if batch.seen_ended_at), default=None)
+    turnaround = (_seconds(created, ended) if job.told_s is None else job.told_s) if finished else None
+    polled = False
+    if finished and turnaround is None and job.submitted_at is not None:
+        turnaround, polled = _seconds(job.submitted_at, seen_ended), True
+    begun = job.begun_at or job.created_at
     done = job.totals.succeeded + job.totals.errored
     output = job.totals.usage.output_tokens
     # a provider may give whole seconds only, so a rate over less than one would be mostly rounding
@@ -144,14 +220,47 @@ def measure(job: JobFacts) -> JobMeasures:
     return JobMeasures(
         job=job,
         state=state,
+        submit_s=_seconds(job.begun_at, job.submitted_at),
         queue_s=_seconds(single.created_at, single.started_at) if single else None,
         run_s=_seconds(single.started_at, single.finalizing_at or single.ended_at) if single and finished else None,
         finalize_s=_seconds(single.finalizing_at, single.ended_at) if single and finished else None,
         turnaround_s=turnaround,
-        completion_s=_seconds(job.created_at, job.ended_at) if finished else None,
-        requests_per_s=done / rated if rated else None,
-        output_tokens_per_s=output / rated if rated else None,
+        download_s=_seconds(seen_ended, max((at for at, _ in job.arrivals), default=None)) if finished else None,
+        completion_s=_seconds(begun, job.ended_at) if finished else None,
+        rows_50_s=_rows_by(job, begun, 0.5),
+        rows_90_s=_rows_by(job, begun, 0.9),
+        rows_100_s=_rows_by(job, begun, 1.0),
+        requests_per_s=done / rated if rated and job.counted else None,
+        output_tokens_per_s=output / rated if rated and job.priced else None,
+        unfinished_s=None if finished else _unfinished_s(job, state, created),
+        polled=polled,
+        uncertain_s=max((batch.unseen_s for batch in batches if batch.unseen_s), default=None) if polled else None,
+        submitted_at=created or job.submitted_at,
     )
+
+
+def _rows_by(job: JobFacts, begun: datetime, part: float) -> float | None:
+    """When so much of the rows had their last word here. `arrivals` are those moments, with the rows that came."""
+    wanted, so_far = part * job.rows, 0
+    for at, rows in sorted(job.arrivals):
+        so_far += rows
+        if so_far >= wanted and so_far:
+            return _seconds(begun, at)
+    return None
+
+
+def _unfinished_s(job: JobFacts, state: State, created: datetime | None) -> float | None:
+    """How long a job is known to have been unfinished: until the cancel was asked for, the window closed, or the last look."""
+    if created is None or state in (State.FAILED, State.UNKNOWN):
+        return None
+    if job.told_s is not None:
+        return job.told_s
+    ends: list[datetime] = []
+    for batch in _last_attempts(job.batches):
+        if batch.state is State.SUCCEEDED:
+            continue
+        ends += [at for at in (batch.cancelling_at or batch.ended_at or batch.last_seen_at,) if at is not None]
+    return _seconds(created, min(ends)) if ends else None
 
 
 def spread(values: Sequence[float | None]) -> Spread:
@@ -184,16 +293,26 @@ def _summary(target: Target, group: list[JobMeasures]) -> TargetSummary:
         totals.add(each.job.totals)
     succeeded = totals.succeeded
     cost = totals.cost_usd
+    tokens = totals.usage.input_tokens + totals.usage.output_tokens
+    standard = [each.job.standard_cost_usd for each in group if each.job.totals.submitted]
+    known = [value for value in standard if value is not None]
     return TargetSummary(
         target=target,
         jobs=len(group),
         states=states,
         totals=totals,
+        submit_s=spread([each.submit_s for each in group]),
         turnaround_s=spread([each.turnaround_s for each in group]),
+        download_s=spread([each.download_s for each in group]),
         completion_s=spread([each.completion_s for each in group]),
         requests_per_s=spread([each.requests_per_s for each in group]),
         output_tokens_per_s=spread([each.output_tokens_per_s for each in group]),
         cost_usd=cost,
         cost_per_1000_usd=None if cost is None or not succeeded else cost / succeeded * 1000,
+        cost_per_million_tokens_usd=None if cost is None or not tokens else cost / tokens * 1e6,
+        standard_usd=sum(known) if known and len(known) == len(standard) else None,
+        tokens_per_answer=totals.usage.output_tokens / succeeded if succeeded and group[0].job.priced else None,
         price_note=totals.price_note,
+        counted=any(each.job.counted for each in group),
+        priced=any(each.job.priced for each in group),
     )

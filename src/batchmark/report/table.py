@@ -1,4 +1,4 @@
-"""The comparison table in words: the lines that the terminal and the page both show, one cell per target."""
+"""The comparison table in words: the lines that every rendering shows, one cell per target."""
 
 from __future__ import annotations
 
@@ -6,22 +6,36 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from batchmark.compare.measures import JobMeasures, Spread, TargetSummary, spread
+from batchmark.compare.analysis import TargetAnalysis
+from batchmark.compare.intervals import Quantile, Share
+from batchmark.compare.measures import JobMeasures, TargetSummary, spread
 from batchmark.domain.lifecycle import State
 from batchmark.domain.target import Target
 from batchmark.report.content import Report
-from batchmark.report.words import count, duration, money, plural, rate, share, spread_text, state_words
+from batchmark.report.verdicts import quantile_text, share_text
+from batchmark.report.words import (
+    count,
+    duration,
+    money,
+    number,
+    percent,
+    plural,
+    rate,
+    spread_text,
+    state_words,
+)
 
-__all__ = ["Group", "Line", "comparison", "emulated_targets", "matches_expected", "requests_of"]
+__all__ = ["Group", "Line", "comparison", "emulated_targets", "requests_of"]
 
 _Pick = Callable[[JobMeasures], float | None]
-_TOO_SHORT = "too short for a rate"
-_NOT_TOLD = "not told by the provider"
+_NOT_TOLD = "not told"
+_THEIRS = "provider's clock"
+_OURS = "our clock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One measure of every target, in the order of the report's summaries. `note` says whose clock or which unit."""
+    """One measure of every target, in the order of the report's summaries. `note` says of what, where the label does not."""
 
     label: str
     note: str | None
@@ -30,10 +44,19 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Lines that belong together under one heading."""
+    """Lines that belong together under one heading; that of durations says whose clock they are by."""
 
     title: str
     lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Column:
+    """What is known of one target."""
+
+    summary: TargetSummary
+    analysis: TargetAnalysis
+    jobs: tuple[JobMeasures, ...]
 
 
 def emulated_targets(report: Report) -> frozenset[Target]:
@@ -44,47 +67,49 @@ def emulated_targets(report: Report) -> frozenset[Target]:
     return frozenset(marked)
 
 
-def matches_expected(report: Report, target: Target) -> tuple[int, int]:
-    """How many sampled rows a target answered as expected, and of how many. A row without an answer counts as not matching."""
-    cells = [
-        cell for row in report.samples if row.expected is not None for cell in row.answers if cell.target == target
-    ]
-    return sum(cell.matches is True for cell in cells), len(cells)
-
-
 def requests_of(report: Report, summary: TargetSummary) -> int:
-    """How many requests a target was given. Jobs that are not over have rows but no totals yet, and stay in the denominator."""
-    rows = sum(each.job.rows for each in report.jobs if each.job.target == summary.target)
-    return max(rows, summary.totals.submitted)
+    """How many requests a target was given: those of jobs that are not over have no result yet, but are counted."""
+    return sum(
+        max(each.job.rows, each.job.totals.submitted) for each in report.jobs if each.job.target == summary.target
+    )
 
 
 def comparison(report: Report) -> tuple[Group, ...]:
     """Every group of lines that has something to say about at least one target."""
-    jobs = {
-        summary.target: [each for each in report.jobs if each.job.target == summary.target]
-        for summary in report.summaries
-    }
+    if not report.summaries:
+        return ()
+    columns = [
+        _Column(
+            summary=summary,
+            analysis=analysis,
+            jobs=tuple(each for each in report.jobs if each.job.target == summary.target),
+        )
+        for summary, analysis in zip(report.summaries, report.analysis.targets, strict=True)
+    ]
     groups = (
-        Group(title="Outcome", lines=_outcome_lines(report)),
-        Group(title="Time", lines=_time_lines(report.summaries, jobs)),
-        Group(title="Throughput", lines=_throughput_lines(report.summaries, jobs)),
-        Group(title="Tokens and cost", lines=_cost_lines(report.summaries)),
-        Group(title="Answers", lines=_answer_lines(report)),
+        ("Outcome", _outcome_lines(report, columns)),
+        (f"Time ({_THEIRS})", _their_times(columns)),
+        (f"Time ({_OURS})", _our_times(columns)),
+        ("Throughput", _throughput_lines(columns)),
+        ("Tokens and cost", _cost_lines(columns)),
+        ("Answers", _answer_lines(report)),
     )
-    return tuple(group for group in groups if group.lines)
+    said = (
+        (title, tuple(line for line in lines if any(cell != _NOT_TOLD for cell in line.cells)))
+        for title, lines in groups
+    )
+    return tuple(Group(title=title, lines=lines) for title, lines in said if lines)
 
 
-def _outcome_lines(report: Report) -> tuple[Line, ...]:
-    summaries = report.summaries
-    given = [requests_of(report, each) for each in summaries]
+def _line(label: str, note: str | None, cells: Sequence[str]) -> Line:
+    return Line(label=label, note=note, cells=tuple(cells))
+
+
+def _outcome_lines(report: Report, columns: Sequence[_Column]) -> list[Line]:
     lines = [
-        _line("Jobs", None, [_jobs_text(each) for each in summaries]),
-        _line("Requests", None, [count(n) for n in given]),
-        _line(
-            "Succeeded",
-            None,
-            [share(each.totals.succeeded, n) for each, n in zip(summaries, given, strict=True)],
-        ),
+        _line("Jobs", None, [_jobs_text(each.summary) for each in columns]),
+        _line("Requests", None, [_requests_text(requests_of(report, each.summary), each) for each in columns]),
+        _line("Succeeded", None, [_success_text(each) for each in columns]),
     ]
     for label, name in (
         ("Errored", "errored"),
@@ -92,136 +117,259 @@ def _outcome_lines(report: Report) -> tuple[Line, ...]:
         ("Cancelled", "cancelled"),
         ("Missing", "missing"),
     ):
-        lines.extend(_count_line(label, [getattr(each.totals, name) for each in summaries]))
-    pending = [n - each.totals.submitted for each, n in zip(summaries, given, strict=True)]
-    lines.extend(_count_line("No result yet", pending))
+        lines += _count_line(label, None, columns, [getattr(each.summary.totals, name) for each in columns])
+    lines += _count_line("No result yet", None, columns, [_pending(each.jobs) for each in columns])
     for label, name in (
         ("Repeated lines", "duplicates"),
-        ("Lines not ours", "unknown"),
+        ("Foreign lines", "unknown"),
         ("Unreadable lines", "unreadable"),
     ):
-        lines.extend(_count_line(label, [getattr(each.totals, name) for each in summaries]))
-    return tuple(lines)
+        lines += _count_line(label, "in the results", columns, [getattr(each.summary.totals, name) for each in columns])
+    return lines
 
 
-def _count_line(label: str, values: Sequence[int]) -> list[Line]:
+def _count_line(label: str, note: str | None, columns: Sequence[_Column], values: Sequence[int]) -> list[Line]:
     """A line for something that went wrong, where it did for anyone."""
-    return [_line(label, None, [count(value) for value in values])] if any(values) else []
+    if not any(values):
+        return []
+    cells = [count(value) if each.summary.counted else _NOT_TOLD for each, value in zip(columns, values, strict=True)]
+    return [_line(label, note, cells)]
 
 
 def _jobs_text(summary: TargetSummary) -> str:
-    return ", ".join(f"{n} {state_words(state)}" for state, n in summary.states.items()) or "0"
+    states = sorted(summary.states.items(), key=lambda item: -item[1])
+    return ", ".join(f"{count(n)} {state_words(state)}" for state, n in states) or "0"
 
 
-def _time_lines(summaries: Sequence[TargetSummary], jobs: dict[Target, list[JobMeasures]]) -> tuple[Line, ...]:
-    def part(label: str, pick: _Pick) -> list[Line]:
-        spreads = [spread([pick(each) for each in jobs[summary.target]]) for summary in summaries]
-        if not any(each.n for each in spreads):
-            return []
-        return [_line(label, None, [_part_text(each) for each in spreads])]
+def _requests_text(given: int, column: _Column) -> str:
+    return count(given) if given or column.summary.counted else _NOT_TOLD
 
-    def turnaround(each: JobMeasures) -> float | None:
-        return each.turnaround_s
 
-    def completion(each: JobMeasures) -> float | None:
-        return each.completion_s
+def _pending(jobs: Sequence[JobMeasures]) -> int:
+    return sum(max(0, each.job.rows - each.job.totals.submitted) for each in jobs if each.job.counted)
 
-    return (
-        _line(
-            "Turnaround",
-            "provider's clock",
-            [_spread_cell(each.turnaround_s, duration, jobs[each.target], turnaround, _NOT_TOLD) for each in summaries],
-        ),
-        *part("of which queue", lambda each: each.queue_s),
-        *part("of which run", lambda each: each.run_s),
-        *part("of which finalize", lambda each: each.finalize_s),
-        _line(
-            "Time-to-completion",
-            "our clock",
-            [
-                _spread_cell(each.completion_s, duration, jobs[each.target], completion, "not recorded")
-                for each in summaries
-            ],
-        ),
+
+def _success_text(column: _Column) -> str:
+    """The share over the requests whose end is known; the others are counted beside it."""
+    if not column.summary.counted:
+        return _NOT_TOLD
+    share = column.analysis.success or Share(hits=0, n=0, low=None, high=None)
+    text = share_text(share) if share.n else "none yet"
+    if pending := _pending(column.jobs):
+        text += f"; {count(pending)} not known yet"
+    return text + _not_telling(column.jobs, lambda each: each.job.counted)
+
+
+def _not_telling(jobs: Sequence[JobMeasures], tells: Callable[[JobMeasures], bool]) -> str:
+    """How many of the jobs a sum leaves out, since their records do not tell."""
+    silent = sum(not tells(each) for each in jobs)
+    return f"; {count(silent)} of {plural(len(jobs), 'job')} not told" if silent else ""
+
+
+def _their_times(columns: Sequence[_Column]) -> list[Line]:
+    lines = _turnaround_lines(columns)
+    lines += _spread_line("of which queue", columns, lambda each: each.queue_s)
+    lines += _spread_line("of which run", columns, lambda each: each.run_s)
+    lines += _spread_line("of which finalize", columns, lambda each: each.finalize_s)
+    return lines
+
+
+def _our_times(columns: Sequence[_Column]) -> list[Line]:
+    lines = _spread_line("Submit", columns, lambda each: each.submit_s)
+    if any(len(each.job.arrivals) > 1 for column in columns for each in column.jobs):
+        lines += _spread_line("50 % of rows here", columns, lambda each: each.rows_50_s)
+        lines += _spread_line("90 % of rows here", columns, lambda each: each.rows_90_s)
+        lines += _spread_line("All rows here", columns, lambda each: each.rows_100_s)
+    lines += _spread_line("Download", columns, lambda each: each.download_s)
+    lines += _spread_line("Time-to-completion", columns, lambda each: each.completion_s)
+    return lines
+
+
+def _turnaround_lines(columns: Sequence[_Column]) -> list[Line]:
+    """The quantiles that any target has enough finished jobs for, then the range of the finished ones and why others have not."""
+    quantiles: tuple[tuple[str, Callable[[TargetAnalysis], Quantile]], ...] = (
+        ("Turnaround median", lambda each: each.median),
+        ("Turnaround p90", lambda each: each.p90),
+        ("Turnaround p99", lambda each: each.p99),
     )
+    lines = []
+    for label, pick in quantiles:
+        found = [pick(each.analysis) for each in columns]
+        if any(each.finished >= each.needed for each in found):
+            lines.append(_line(label, None, [quantile_text(each) for each in found]))
+    label = "Turnaround range" if lines else "Turnaround"
+    lines.append(_line(label, None, [_turnaround_text(each) for each in columns]))
+    if any(each.analysis.left_out for each in columns):
+        kept = [
+            "; ".join(f"{count(n)} {reason.value}" for reason, n in each.analysis.left_out.items()) or "none"
+            for each in columns
+        ]
+        lines.append(_line("Jobs in no curve", None, kept))
+    return lines
 
 
-def _part_text(figures: Spread) -> str:
-    """A part of the turnaround. Why jobs have none is said beside the turnaround, so here n is enough."""
-    return spread_text(replace(figures, without=0), duration) if figures.n else "not told"
-
-
-def _throughput_lines(summaries: Sequence[TargetSummary], jobs: dict[Target, list[JobMeasures]]) -> tuple[Line, ...]:
-    def requests(each: JobMeasures) -> float | None:
-        return each.requests_per_s
-
-    def tokens(each: JobMeasures) -> float | None:
-        return each.output_tokens_per_s
-
-    return (
-        _line(
-            "Requests",
-            "per second",
-            [_spread_cell(each.requests_per_s, rate, jobs[each.target], requests, _TOO_SHORT) for each in summaries],
-        ),
-        _line(
-            "Output tokens",
-            "per second",
-            [_spread_cell(each.output_tokens_per_s, rate, jobs[each.target], tokens, _TOO_SHORT) for each in summaries],
-        ),
-    )
-
-
-def _spread_cell(
-    figures: Spread, form: Callable[[float], str], jobs: Sequence[JobMeasures], pick: _Pick, why: str
-) -> str:
-    """A spread with the reasons of the jobs that gave no value: their state, or `why` where they did finish."""
+def _turnaround_text(column: _Column) -> str:
+    # the middle of the finished jobs alone is too early where others did not finish: the curve's median is the one to show
+    figures = replace(column.summary.turnaround_s, median=None)
     reasons = Counter(
-        _why(each, why) if each.state is State.SUCCEEDED else state_words(each.state)
-        for each in jobs
-        if pick(each) is None
+        "gave no times" if each.state is State.SUCCEEDED else state_words(each.state)
+        for each in column.jobs
+        if not each.finished
     )
-    return spread_text(figures, form, reasons=reasons)
+    text = spread_text(figures, duration, reasons=reasons)
+    polled = [each for each in column.jobs if each.polled]
+    if polled:
+        some = "" if len(polled) == figures.n else f"{count(len(polled))} "
+        late = max((each.uncertain_s for each in polled if each.uncertain_s is not None), default=None)
+        bound = "the time between two" if late is None else duration(late)
+        text += f"; {some}from our polls, late by up to {bound}"
+    return text
 
 
-def _why(job: JobMeasures, why: str) -> str:
-    return _NOT_TOLD if why == _TOO_SHORT and job.turnaround_s is None else why
+def _spread_line(label: str, columns: Sequence[_Column], pick: _Pick) -> list[Line]:
+    """A duration of the jobs that have one. Why others have none is said beside the turnaround, so here n is enough."""
+    spreads = [spread([pick(each) for each in column.jobs]) for column in columns]
+    if not any(each.n for each in spreads):
+        return []
+    cells = [spread_text(replace(each, without=0), duration) if each.n else _NOT_TOLD for each in spreads]
+    return [_line(label, None, cells)]
 
 
-def _cost_lines(summaries: Sequence[TargetSummary]) -> tuple[Line, ...]:
-    def tokens(total: int, *parts: tuple[int, str]) -> str:
-        within = ", ".join(f"{count(n)} {word}" for n, word in parts if n)
-        return f"{count(total)} ({within})" if within else count(total)
+def _throughput_lines(columns: Sequence[_Column]) -> list[Line]:
+    finished = [each for each in columns if each.summary.turnaround_s.n]
+    lines = []
+    if any(each.summary.counted for each in finished):
+        cells = [_rate_text(each, lambda job: job.requests_per_s, told=each.summary.counted) for each in columns]
+        lines.append(_line("Requests/s", None, cells))
+    if any(each.summary.priced for each in finished):
+        cells = [_rate_text(each, lambda job: job.output_tokens_per_s, told=each.summary.priced) for each in columns]
+        lines.append(_line("Output tokens/s", None, cells))
+    return lines
 
-    used = [each.totals.usage for each in summaries]
+
+def _rate_text(column: _Column, pick: _Pick, *, told: bool) -> str:
+    """The rates of the finished jobs, with the reasons of those that have none. The others are told of beside the turnaround."""
+    if not told:
+        return _NOT_TOLD
+    jobs = [each for each in column.jobs if each.finished]
+    reasons = Counter(_why_no_rate(each) for each in jobs if pick(each) is None)
+    return spread_text(spread([pick(each) for each in jobs]), rate, reasons=reasons)
+
+
+def _why_no_rate(each: JobMeasures) -> str:
+    return "too short for a rate" if each.turnaround_s is not None and each.turnaround_s < 1.0 else "told no counts"
+
+
+def _cost_lines(columns: Sequence[_Column]) -> list[Line]:
+    if not any(each.summary.priced for each in columns):
+        return []
+    per_answer = [each.summary.tokens_per_answer for each in columns]
     lines = [
         _line(
             "Input tokens",
             None,
-            [
-                tokens(each.input_tokens, (each.cached_tokens, "cached"), (each.cache_write_tokens, "cache write"))
-                for each in used
-            ],
+            _told(
+                columns,
+                lambda each: _tokens_text(
+                    each.totals.usage.input_tokens,
+                    (each.totals.usage.cached_tokens, "cached"),
+                    (each.totals.usage.cache_write_tokens, "cache write"),
+                ),
+                silent=True,
+            ),
         ),
         _line(
-            "Output tokens", None, [tokens(each.output_tokens, (each.reasoning_tokens, "reasoning")) for each in used]
+            "Output tokens",
+            None,
+            _told(
+                columns,
+                lambda each: _tokens_text(
+                    each.totals.usage.output_tokens, (each.totals.usage.reasoning_tokens, "reasoning")
+                ),
+            ),
         ),
-        _line("Cost", "batch price", [money(each.cost_usd) for each in summaries]),
-        _line("Cost per 1,000", "succeeded requests", [money(each.cost_per_1000_usd) for each in summaries]),
     ]
-    if any(each.price_note for each in summaries):
-        lines.append(_line("Price from", None, [each.price_note or "no price known" for each in summaries]))
-    return tuple(lines)
+    if any(value is not None for value in per_answer):
+        lines.append(
+            _line(
+                "Output per answer",
+                "tokens",
+                _told(columns, lambda each: _or_unknown(each.tokens_per_answer, number)),
+            )
+        )
+    lines.append(_line("Cost", None, _told(columns, lambda each: _or_unknown(each.cost_usd, money))))
+    if any(each.summary.cost_usd is not None for each in columns):
+        lines += _costs_in_other_terms(columns)
+    if any(each.summary.price_note for each in columns):
+        lines.append(_line("Price from", None, [each.summary.price_note or "no price known" for each in columns]))
+    return lines
 
 
-def _answer_lines(report: Report) -> tuple[Line, ...]:
-    scores = [matches_expected(report, summary.target) for summary in report.summaries]
-    if not any(of for _, of in scores):
-        return ()
-    rows = sum(row.expected is not None for row in report.samples)
-    cells = [share(hits, of) if of else "none" for hits, of in scores]
-    return (_line("As expected", f"of {plural(rows, 'row')}, round 1", cells),)
+def _costs_in_other_terms(columns: Sequence[_Column]) -> list[Line]:
+    lines = [
+        _line(
+            "Cost per 1,000",
+            "succeeded requests",
+            _told(columns, lambda each: _or_unknown(each.cost_per_1000_usd, money)),
+        ),
+        _line(
+            "Cost per 1M tokens",
+            None,
+            _told(columns, lambda each: _or_unknown(each.cost_per_million_tokens_usd, money)),
+        ),
+    ]
+    if any(each.summary.standard_usd is not None for each in columns):
+        lines.append(_line("Synchronous price", "of the same tokens", _told(columns, _standard_text)))
+    if any(each.summary.totals.wasted_usd for each in columns):
+        lines.append(
+            _line(
+                "Wasted",
+                "part of the cost",
+                _told(columns, lambda each: "unknown" if each.cost_usd is None else money(each.totals.wasted_usd)),
+            )
+        )
+    return lines
 
 
-def _line(label: str, note: str | None, cells: Sequence[str]) -> Line:
-    return Line(label=label, note=note, cells=tuple(cells))
+def _told(columns: Sequence[_Column], form: Callable[[TargetSummary], str], *, silent: bool = False) -> list[str]:
+    """A cell for every target whose records tell tokens and cost; `silent` adds how many of its jobs do not."""
+    cells = []
+    for each in columns:
+        if not each.summary.priced:
+            cells.append(_NOT_TOLD)
+        elif not each.summary.totals.submitted:
+            cells.append("none yet")
+        else:
+            rest = _not_telling(each.jobs, lambda job: job.job.priced) if silent else ""
+            cells.append(form(each.summary) + rest)
+    return cells
+
+
+def _or_unknown(value: float | None, form: Callable[[float], str]) -> str:
+    return "unknown" if value is None else form(value)
+
+
+def _tokens_text(total: int, *parts: tuple[int, str]) -> str:
+    within = ", ".join(f"{count(n)} {word}" for n, word in parts if n)
+    return f"{count(total)} ({within})" if within else count(total)
+
+
+def _standard_text(summary: TargetSummary) -> str:
+    """The synchronous price of the same tokens, and what the batch saves against it."""
+    standard, cost = summary.standard_usd, summary.cost_usd
+    if standard is None:
+        return "unknown"
+    if cost is None or standard <= 0:
+        return money(standard)
+    saved = 1 - cost / standard
+    if abs(saved) < 0.0005:
+        return f"{money(standard)}; no saving"
+    return f"{money(standard)}; batch " + (f"saves {percent(saved)}" if saved > 0 else f"costs {percent(-saved)} more")
+
+
+def _answer_lines(report: Report) -> list[Line]:
+    shares = {each.target: each.share for each in report.scores.accuracies}
+    if not shares:
+        return []
+    cells = [share_text(shares[target]) if target in shares else "not asked" for target in report.targets]
+    return [_line("As expected", report.scores.match, cells)]

@@ -6,7 +6,7 @@ No figure may mislead: a spread always says its n, a small price is never rounde
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from batchmark.compare.measures import Spread
@@ -17,11 +17,14 @@ __all__ = [
     "clip",
     "count",
     "duration",
+    "in_words",
     "moment",
     "money",
     "number",
+    "percent",
     "plural",
     "rate",
+    "round_time",
     "share",
     "spread_text",
     "state_words",
@@ -44,6 +47,11 @@ def count(value: int) -> str:
 def plural(value: int, word: str) -> str:
     """A count with its noun: `1 job`, `3 jobs`."""
     return f"{count(value)} {word}{'' if value == 1 else 's'}"
+
+
+def in_words(names: Sequence[str]) -> str:
+    """Several things in a sentence: `a, b and c`."""
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
 
 
 def number(value: float) -> str:
@@ -110,11 +118,24 @@ def share(part: int, whole: int) -> str:
     """A part of a whole with its denominator: `47 of 48 (97.9 %)`. `100 %` and `0 %` are said only when they are exact."""
     if whole == 0:
         return "0 of 0"
-    percent = 100 * part / whole
-    if part not in (0, whole):
-        percent = min(99.9, max(0.1, percent))
-    figure = f"{percent:.1f}".removesuffix(".0")
-    return f"{count(part)} of {count(whole)} ({figure} %)"
+    return f"{count(part)} of {count(whole)} ({percent(part / whole)})"
+
+
+def percent(value: float, *, decimals: int = 1) -> str:
+    """A share from 0 to 1: `97.9 %`. Only what is exactly none or all is said to be `0 %` or `100 %`."""
+    least = 10.0**-decimals
+    if value <= 0 or value >= 1:
+        return f"{100 * value:.0f} %"
+    figure = f"{min(100 - least, max(least, 100 * value)):.{decimals}f}"
+    return f"{figure.removesuffix('.0')} %"
+
+
+def round_time(seconds: float) -> str:
+    """A time that was chosen to be a round one, without idle decimals: `30 s`, `5 min`, `24 h`, `3 days`."""
+    for size, unit in ((86_400.0, "days"), (3600.0, "h"), (60.0, "min"), (1.0, "s")):
+        if seconds >= (2 * size if unit == "days" else size):
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds * 1000:g} ms"
 
 
 def moment(at: datetime | None) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from batchmark.compare.measures import JobFacts, JobMeasures, Spread, measure, spread, summarize
 from batchmark.domain.lifecycle import State
 from batchmark.domain.totals import ErrorGroup, Totals
 from batchmark.domain.usage import Usage
-from tests.unit.report.sample_reports import ANTHROPIC, GOOGLE, OPENAI, all_succeeded, batch, job
+from tests.unit.report.sample_reports import ANTHROPIC, GOOGLE, OPENAI, after, all_succeeded, batch, job
 
 
 def measured(*, state: State = State.SUCCEEDED, ended: float | None = 100.0) -> JobMeasures:
@@ -54,10 +56,13 @@ def test_a_provider_that_tells_only_start_and_end_gives_a_turnaround_without_par
     assert each.queue_s is each.run_s is each.finalize_s is None
 
 
-def test_a_provider_that_tells_no_end_gives_no_turnaround_but_ours_is_known() -> None:
-    each = measured(ended=None)
-    assert each.turnaround_s is None
-    assert each.requests_per_s is None
+def test_a_provider_that_tells_no_end_is_timed_by_our_polls_and_marked_so() -> None:
+    whole = job(OPENAI, batch(ended=None), ended=125)
+    assert measure(whole).turnaround_s is None
+    seen = replace(whole.batches[0], seen_ended_at=after(119.5), unseen_s=3.0)
+    each = measure(replace(whole, batches=(seen,)))
+    assert each.polled
+    assert (each.turnaround_s, each.uncertain_s) == (117.0, 3.0)  # accepted 2.5 s after the start, by our clock
     assert each.completion_s == 125.0
 
 
@@ -189,3 +194,11 @@ def test_a_target_without_a_single_success_has_no_cost_per_success() -> None:
     (summary,) = summarize([measure(job(OPENAI, batch(), totals=totals, rows=4))])
     assert summary.cost_usd == 0.1
     assert summary.cost_per_1000_usd is None
+
+
+def test_a_job_with_shards_that_are_still_to_be_sent_is_not_done_though_its_batches_are() -> None:
+    whole = job(OPENAI, batch())
+    assert measure(whole).state is State.SUCCEEDED
+    assert measure(replace(whole, unsent=1)).state is State.RUNNING
+    assert measure(replace(whole, unsent=1)).turnaround_s is None
+    assert measure(replace(whole, refused=1)).state is State.FAILED

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import random
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from batchmark.compare.measures import BatchFacts, JobFacts, measure
+from batchmark.compare.scoring import Scorecard, parse_match
 from batchmark.domain.lifecycle import State
 from batchmark.domain.target import Target
 from batchmark.domain.totals import ErrorGroup, Totals
 from batchmark.domain.usage import Usage
-from batchmark.report.content import AnswerCell, Report, SampleRow, build_report
+from batchmark.report.content import AnswerCell, Report, SampleRow, Scores, build_report
 
 START = datetime(2026, 11, 20, 9, 30, 0, tzinfo=UTC)
 OPENAI = Target("openai", "gpt-5-nano")
@@ -71,7 +75,11 @@ def job(
         ended_at=after(ended),
         problem=problem,
         totals=totals if totals is not None else all_succeeded(rows),
-        batches=batches,
+        batches=tuple(replace(each, shard=number) for number, each in enumerate(batches)),
+        begun_at=START,
+        submitted_at=after(2.5),
+        arrivals=() if ended is None else ((START + timedelta(seconds=ended), rows),),
+        standard_cost_usd=0.002684,
     )
 
 
@@ -96,17 +104,114 @@ def report_of(
 ) -> Report:
     """A report of some jobs."""
     return build_report(
-        run_id="run-20261120-7f3a",
+        run_ids=["run-20261120-7f3a"],
         created_at=START,
         emulated=emulated,
         answered_by="SmolLM2-135M-Instruct on this machine" if emulated else None,
         workload=workload,
-        rows=48,
         jobs=[measure(each) for each in jobs],
         samples=samples,
+        scores=scores_of(samples),
         caveats=caveats,
+        seed=42,
+        prices_as_of="2026-11-20",
         version="0.3.0",
     )
+
+
+def scores_of(samples: Sequence[SampleRow]) -> Scores:
+    """What the answers of the samples come to."""
+    targets = list(dict.fromkeys(cell.target for row in samples for cell in row.answers))
+    card = Scorecard(targets, parse_match("contains"))
+    for row in samples:
+        card.count(row.expected, [(cell.target, cell.text) for cell in row.answers])
+    return Scores(match="contains", accuracies=card.accuracies, agreements=card.agreements)
+
+
+def simulated_report(*, targets: int, rounds: int, seed: int = 1, emulated: bool = True) -> Report:
+    """Many jobs, as a spread comparison would bring them: log-normal turnarounds, each round in a mood of its own, a few jobs that expire,
+    fail, are cancelled or still run, errors here and there."""
+    names = [
+        OPENAI,
+        GOOGLE,
+        ANTHROPIC,
+        Target("openai", "gpt-6-luna"),
+        Target("google", "gemini-3.5-flash-lite-preview-11-2026"),
+        Target("anthropic", "claude-haiku-5-5"),
+        Target("openai", "gpt-4o-mini"),
+        Target("google", "gemini-2.5-flash-lite"),
+    ][:targets]
+    rng = random.Random(seed)
+    jobs = []
+    for number in range(1, rounds + 1):
+        mood = rng.gauss(0, 1)
+        for place, target in enumerate(names):
+            sent = START + timedelta(hours=24 * (number - 1) / rounds, seconds=rng.uniform(0, 60))
+            seconds = math.exp(4.5 + 0.35 * place + 0.9 * mood + 0.9 * rng.gauss(0, 1))
+            dice = rng.random()
+            state = (
+                State.EXPIRED
+                if seconds > 86_400
+                else State.FAILED
+                if dice < 0.004
+                else State.CANCELLED
+                if dice < 0.008
+                else State.RUNNING
+                if dice < 0.015
+                else State.SUCCEEDED
+            )
+            seconds = min(seconds, 86_400.0)
+            over = state is not State.RUNNING
+            queue, finalize = seconds * rng.uniform(0.05, 0.6), min(seconds * 0.1, rng.uniform(0.5, 8))
+            rows = 48
+            errored = rng.choice((0, 0, 0, 0, 0, 0, 1, 3)) if state is State.SUCCEEDED else 0
+            good = rows - errored if state is State.SUCCEEDED else 0
+            totals = Totals(
+                submitted=rows if over else 0,
+                succeeded=good,
+                errored=errored + (rows if state is State.FAILED else 0),
+                expired=rows if state is State.EXPIRED else 0,
+                cancelled=rows if state is State.CANCELLED else 0,
+                usage=Usage(input_tokens=good * 31, output_tokens=round(good * rng.uniform(10, 14))),
+                cost_usd=good * 0.00003 * (1 + 0.2 * place) * rng.uniform(0.95, 1.05),
+                price_note=NOTE,
+                errors={"overloaded_error": ErrorGroup(errored, "Overloaded", True)} if errored else {},
+            )
+            ended = sent + timedelta(seconds=seconds)
+            done = ended + timedelta(seconds=rng.uniform(1, 9))
+            jobs.append(
+                JobFacts(
+                    id=f"{number:04x}{place}",
+                    target=target,
+                    round=number,
+                    rows=rows,
+                    emulated=emulated,
+                    created_at=START,
+                    begun_at=sent - timedelta(seconds=2),
+                    submitted_at=sent,
+                    ended_at=done if over else None,
+                    problem="the provider refused the whole batch" if state is State.FAILED else None,
+                    totals=totals,
+                    arrivals=((done, rows),) if state is State.SUCCEEDED else (),
+                    standard_cost_usd=None if totals.cost_usd is None else 2 * totals.cost_usd,
+                    batches=(
+                        BatchFacts(
+                            id=f"batch_{number:04x}{place:02x}9be1f0",
+                            state=state,
+                            raw_status="completed" if state is State.SUCCEEDED else state.value,
+                            rows=rows,
+                            created_at=sent,
+                            started_at=sent + timedelta(seconds=queue) if over else None,
+                            finalizing_at=ended - timedelta(seconds=finalize) if state is State.SUCCEEDED else None,
+                            ended_at=ended if over else None,
+                            last_seen_at=ended,
+                            seen_ended_at=ended + timedelta(seconds=1) if over else None,
+                            collected_at=done if over else None,
+                        ),
+                    ),
+                )
+            )
+    return report_of(jobs, emulated=emulated)
 
 
 def small_report() -> Report:

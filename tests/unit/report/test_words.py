@@ -12,11 +12,14 @@ from batchmark.report.words import (
     clip,
     count,
     duration,
+    in_words,
     moment,
     money,
     number,
+    percent,
     plural,
     rate,
+    round_time,
     share,
     spread_text,
     state_words,
@@ -172,3 +175,33 @@ def test_what_would_steer_a_terminal_or_reorder_a_line_is_spelled_out() -> None:
 
 def test_ascii_keeps_the_sense_of_our_own_marks_and_spells_other_letters() -> None:
     assert ascii_safe("7.1–9.4 s · 3 × … 日") == "7.1-9.4 s | 3 x ... \\u65e5"
+
+
+def test_a_share_is_all_or_none_only_when_it_is() -> None:
+    assert [percent(value) for value in (0, 0.0004, 0.5, 0.979, 0.9999, 1)] == [
+        "0 %",
+        "0.1 %",
+        "50 %",
+        "97.9 %",
+        "99.9 %",
+        "100 %",
+    ]
+    assert [percent(value, decimals=0) for value in (0.004, 0.505, 0.999)] == ["1 %", "50 %", "99 %"]
+
+
+def test_round_times_have_no_idle_decimals() -> None:
+    times = (0.05, 30, 90, 300, 3600, 86_400, 172_800, 691_200)
+    assert [round_time(each) for each in times] == [
+        "50 ms",
+        "30 s",
+        "1.5 min",
+        "5 min",
+        "1 h",
+        "24 h",
+        "2 days",
+        "8 days",
+    ]
+
+
+def test_several_things_are_joined_as_one_says_them() -> None:
+    assert [in_words(names) for names in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]

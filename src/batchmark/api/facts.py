@@ -1,0 +1,105 @@
+"""What the ledger knows of a job, as the facts that a report is made of."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from batchmark.api.workspace import Workspace
+from batchmark.compare.measures import BatchFacts, JobFacts
+from batchmark.domain.lifecycle import TERMINAL, State
+from batchmark.domain.target import Target
+from batchmark.domain.totals import Totals
+from batchmark.engine.merge import sum_up
+from batchmark.engine.next_step import is_closed
+from batchmark.ledger.records import BatchRecord, EventRecord, JobRecord, ShardRecord
+from batchmark.ledger.store import BEGUN
+from batchmark.prices.lookup import saving
+
+__all__ = ["facts_of"]
+
+_ENDINGS = frozenset(state.value for state in TERMINAL)
+
+
+def facts_of(
+    workspace: Workspace, job: JobRecord, *, round_number: int | None = None, time_scale: float = 1.0
+) -> JobFacts:
+    """The facts of one job, ended or not. `round_number` is its round in the report, where that is not its own.
+
+    `time_scale` is how much faster than ours the service's clock ran: only an emulator's does.
+    """
+    ledger = workspace.ledger
+    shards, batches, events = ledger.shards(job.id), ledger.batches(job.id), ledger.events(job.id)
+    totals = msgspec.convert(job.totals, Totals) if job.totals is not None else sum_up(shards)
+    first = {shard.id for shard in shards if shard.attempt == 1}
+    submitted = {event.shard_id: event.at for event in events if event.kind == "submitted" and event.shard_id in first}
+    return JobFacts(
+        id=job.id,
+        target=Target(job.provider, job.model),
+        round=job.round if round_number is None else round_number,
+        rows=job.rows,
+        emulated=job.emulated,
+        created_at=job.created_at,
+        begun_at=min((event.at for event in events if event.kind == BEGUN), default=None),
+        submitted_at=max(submitted.values()) if submitted and len(submitted) == len(first) else None,
+        ended_at=job.ended_at,
+        problem=job.problem,
+        totals=totals,
+        arrivals=tuple(sorted(_arrivals(shards))),
+        batches=tuple(
+            _batch_facts(batches[shard.id], shard, events, our_clock_counts=time_scale == 1.0)
+            for shard in shards
+            if shard.id in batches
+        ),
+        origin=f"run {job.run_id}",
+        unsent=sum(shard.state in ("staged", "uploaded", "intended") for shard in shards),
+        refused=sum(shard.id in first and is_closed(shard) and shard.id not in batches for shard in shards),
+        standard_cost_usd=_standard_usd(workspace, job, totals),
+    )
+
+
+def _arrivals(shards: list[ShardRecord]) -> list[tuple[datetime, int]]:
+    """When rows had their last word here. Rows that a later attempt asked again arrive with that one."""
+    found = []
+    for shard in shards:
+        if shard.collected_at is not None:
+            again = int((shard.handed_on or {}).get("submitted") or 0)
+            found.append((shard.collected_at, shard.rows - again))
+    return found
+
+
+def _batch_facts(
+    batch: BatchRecord, shard: ShardRecord, events: list[EventRecord], *, our_clock_counts: bool
+) -> BatchFacts:
+    seen_ended = [event.at for event in events if event.shard_id == shard.id and event.kind in _ENDINGS]
+    told = [at for at in (batch.created_at, batch.started_at, batch.finalizing_at) if at is not None]
+    return BatchFacts(
+        id=batch.id,
+        state=State(batch.state),
+        raw_status=batch.raw_status,
+        rows=shard.rows,
+        created_at=batch.created_at,
+        started_at=batch.started_at,
+        finalizing_at=batch.finalizing_at,
+        ended_at=batch.ended_at,
+        shard=shard.number,
+        attempt=shard.attempt,
+        last_seen_at=batch.seen_at if our_clock_counts else max(told, default=None),
+        seen_ended_at=max(seen_ended, default=None),
+        collected_at=shard.collected_at,
+        unseen_s=batch.unseen_s,
+    )
+
+
+def _standard_usd(workspace: Workspace, job: JobRecord, totals: Totals) -> float | None:
+    """What the same tokens cost without a batch, by the ratio of the two prices for all of them together."""
+    noon = job.created_at.replace(hour=12, minute=0, second=0, microsecond=0)  # prices change by the day
+    price = workspace.prices.price(job.provider, job.model, noon)
+    if price is None or totals.cost_usd is None:
+        return None
+    both = saving(price, totals.usage)
+    if both is None:
+        return None
+    batch_usd, standard_usd = both
+    return totals.cost_usd * standard_usd / batch_usd if batch_usd else None
