@@ -71,6 +71,7 @@ bench: setup
 	@$(BIN)/python benchmarks/data_path.py
 	@$(BIN)/python benchmarks/ledger.py
 	@$(BIN)/python benchmarks/run.py --rows $(ROWS)
+	@$(BIN)/python -m benchmarks.report
 
 # make statistics  what the intervals, tests and hints promise, kept in a thousand experiments of each kind (a minute)
 statistics: setup

@@ -29,6 +29,7 @@ __all__ = ["ALPHA", "Difference", "Ratio", "compare_times", "flip_signs", "holm"
 ALPHA = 0.05
 _EXACT_ROUNDS = 13  # all 8,192 ways to set the signs; beyond, so many random ones
 _FLIPS = 9_999
+_NORMAL_ROUNDS = 300  # from here on the sums follow the normal law as closely as so many random ones would show
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +88,7 @@ def round_differences(values: Floats, is_left: np.ndarray, blocks: np.ndarray) -
 def flip_signs(differences: Floats, *, seed: int = 0, flips: int = _FLIPS) -> float:
     """The two-sided p-value of a sum of differences whose signs are as likely either way.
 
-    All ways to set the signs are tried where rounds are few, else `flips` random ones.
+    All ways to set the signs are tried where rounds are few, else `flips` random ones; of many rounds the normal law is taken.
     """
     rounds = len(differences)
     if rounds == 0:
@@ -98,6 +99,9 @@ def flip_signs(differences: Floats, *, seed: int = 0, flips: int = _FLIPS) -> fl
         ways = np.arange(2**rounds)[:, None] >> np.arange(rounds) & 1
         sums = np.abs((2 * ways - 1) @ differences)
         return float((sums >= reach).mean())
+    if rounds >= _NORMAL_ROUNDS:
+        spread = math.sqrt(float((differences**2).sum()))
+        return float(2 * stats.norm.sf(seen / spread)) if spread > 0 else 1.0
     generator = np.random.default_rng(seed)
     reached = 0
     for first in range(0, flips, 1000):

@@ -29,6 +29,13 @@ def test_many_rounds_use_random_signs_and_come_near_the_normal_law() -> None:
     assert flip_signs(values, seed=1) == pytest.approx(2 * stats.norm.sf(abs(z)), abs=0.01)
 
 
+def test_very_many_rounds_go_by_the_normal_law_itself() -> None:
+    values = np.random.default_rng(9).normal(0.1, 1, size=400)
+    z = values.sum() / np.sqrt((values**2).sum())
+    assert flip_signs(values) == pytest.approx(2 * stats.norm.sf(abs(z)))
+    assert flip_signs(np.zeros(400)) == 1.0
+
+
 def test_holms_adjustment_is_that_of_the_worked_example() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.01, None, 0.04]) == [0.02, None, 0.04]
