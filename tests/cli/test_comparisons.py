@@ -266,3 +266,71 @@ def test_a_file_of_records_without_its_columns_is_refused(run: Run, folder: Path
     (folder / "records.csv").write_text("when,what\n1,2\n")
     says(run("report", "--timings", "records.csv", "--as", "openai:x"), 2, "records.csv", "created_at")
     says(run("report", "--timings", "nowhere.csv", "--as", "openai:x"), 2, "nowhere.csv")
+
+
+# what stops a comparison
+
+
+def test_a_comparison_that_waits_for_its_next_round_ends_when_it_is_cancelled(
+    account: Callable[..., Account], home: Path, folder: Path
+) -> None:
+    here = account()
+    environment = clean_environment(home, **here.cloud.environment(), **QUICK)
+    words = ["compare", *TARGETS[:4], "--requests", "3", "--jobs", "3", "--spread", "2h"]
+    process = subprocess.Popen(command(words), cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    ledger = home / "ledger.sqlite3"
+    while not ledger.exists() or sum(job.ended_at is not None for job in all_jobs(ledger)) < 2:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert here.run("cancel", all_jobs(ledger)[0].run_id).code == 0
+    _, said = process.communicate(timeout=45)
+    assert process.returncode == 1, said
+    found = document(folder)
+    assert {tuple(each["states"].items()) for each in found["targets"]} == {(("succeeded", 1), ("cancelled", 2))}
+    # what the user called off is nobody's failure
+    assert [each["success"]["value"] for each in found["analysis"]["targets"]] == [1.0, 1.0]
+
+
+def all_jobs(path: Path) -> list[Any]:
+    ledger = Ledger(path)
+    try:
+        return [job for line in ledger.runs() for job in ledger.jobs(line.id)]
+    finally:
+        ledger.close()
+
+
+def test_a_job_that_still_runs_counts_as_not_done_up_to_the_last_look_at_it(
+    account: Callable[..., Account], home: Path, folder: Path
+) -> None:
+    here = account("openai life nth=1 -> stuck 100000")
+    environment = clean_environment(home, **here.cloud.environment(), **QUICK)
+    words = ["compare", *TARGETS[:4], "--requests", "2", "--jobs", "2"]
+    process = subprocess.Popen(command(words), cwd=folder, env=environment, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    ledger = home / "ledger.sqlite3"
+    while not ledger.exists() or sum(job.ended_at is not None for job in all_jobs(ledger)) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    ended = time.monotonic()
+    while time.monotonic() < ended + 6:  # how long the stuck one has waited is what this is about
+        time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=30)
+    assert here.run("report").code == 0
+    stuck = next(each for each in document(folder)["jobs"] if each["state"] in ("queued", "running"))
+    assert stuck["unfinished_s"] >= 4
+
+
+def test_a_column_that_no_answer_has_is_said_and_a_field_of_every_answer_is_refused(run: Run, folder: Path) -> None:
+    assert run("compare", "--emulate", *TARGETS[:4], "--requests", "3").code == 0
+    says(run("report", "--expect", "text"), 2, "text", "field of every answer")
+    ended = run("report", "--expect", "nowhere")
+    assert ended.code == 0, ended.err
+    assert "nowhere" in ended.out
+
+
+def test_records_need_a_provider_and_a_model(run: Run, folder: Path) -> None:
+    write_lines(folder / "t.jsonl", [{"created_at": 1, "status": "completed", "turnaround_s": 5}])
+    says(run("report", "--timings", "t.jsonl", "--as", "openai"), 2, "openai", "openai:gpt-4o-mini")

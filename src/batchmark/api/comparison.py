@@ -12,7 +12,7 @@ from batchmark.api.scoring import Expect
 from batchmark.api.staging import StagedRun, new_run, record, stage_run
 from batchmark.api.workspace import Workspace
 from batchmark.domain.target import Target
-from batchmark.engine.events import Listener, Trouble
+from batchmark.engine.events import Listener
 from batchmark.engine.options import DriveOptions
 from batchmark.ledger.records import RunRecord
 from batchmark.providers import registry
@@ -111,15 +111,10 @@ async def drive_comparison(workspace: Workspace, run: RunRecord, *, tell: Listen
     # a job's time must not hold the import of an SDK
     warm_up([registry.find(name) for name in dict.fromkeys(job.provider for job in jobs)])
     errors = await drive_jobs(workspace, jobs, tell)
-    for provider, error in errors.items():
-        job = next(each for each in jobs if each.provider == provider)
-        tell(Trouble(job, f"{error.message}. {error.hint}" if error.hint else error.message))
     jobs = workspace.ledger.jobs(run.id)
     if errors and not any(workspace.ledger.batches(job.id) for job in jobs):
         raise next(iter(errors.values()))
     if all(job.ended_at is not None for job in jobs):
         workspace.ledger.record_run_end(run.id)
     notes = (run.input or {}).get("notes") or ()
-    return report_runs(
-        workspace, [run.id], caveats=[*(f"{name}: {error.message}" for name, error in errors.items()), *notes]
-    )
+    return report_runs(workspace, [run.id], caveats=[*(error.message for error in errors.values()), *notes])

@@ -17,7 +17,7 @@ from typing import Any
 
 from batchmark.api.comparison import drive_comparison, plan_comparison, prepare_answers, stage_comparison
 from batchmark.api.library import Input, as_file, ignore, open_workspace
-from batchmark.api.reporting import report_runs, report_timings
+from batchmark.api.reporting import report_runs, report_timings, target_of_records
 from batchmark.api.scoring import Expect, check_expect
 from batchmark.domain.target import parse_target
 from batchmark.engine.events import Event
@@ -94,7 +94,7 @@ def open_report(
     if timings is not None:
         if runs:
             raise BadInput("a report is of runs or of timings, not of both")
-        target = None if as_target is None else parse_target(as_target, default_models(as_target.partition(":")[0]))
+        target = None if as_target is None else target_of_records(as_target)
         return Comparison(report_timings(Path(timings), target))
     with open_workspace(home, emulate=False) as workspace:
         return Comparison(report_runs(workspace, runs, force=force))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -13,8 +14,8 @@ from batchmark.domain.target import Target
 from batchmark.domain.totals import Totals
 from batchmark.engine.merge import sum_up
 from batchmark.engine.next_step import is_closed
-from batchmark.ledger.records import BatchRecord, EventRecord, JobRecord, ShardRecord
-from batchmark.ledger.store import BEGUN
+from batchmark.ledger.records import CANCELLED_UNSENT, BatchRecord, EventRecord, JobRecord, ShardRecord
+from batchmark.ledger.store import BEGUN, CANCEL_ASKED, LOOKED
 from batchmark.prices.lookup import saving
 
 __all__ = ["facts_of"]
@@ -54,9 +55,15 @@ def facts_of(
         ),
         origin=f"run {job.run_id}",
         unsent=sum(shard.state in ("staged", "uploaded", "intended") for shard in shards),
-        refused=sum(shard.id in first and is_closed(shard) and shard.id not in batches for shard in shards),
+        refused=sum(_never_sent(shard, batches) and shard.problem != CANCELLED_UNSENT for shard in shards),
+        called_off=sum(_never_sent(shard, batches) and shard.problem == CANCELLED_UNSENT for shard in shards),
         standard_cost_usd=_standard_usd(workspace, job, totals),
     )
+
+
+def _never_sent(shard: ShardRecord, batches: Mapping[int, BatchRecord]) -> bool:
+    """Whether a shard has come to its end without a batch. What a later attempt asked again has its first outcome all the same."""
+    return shard.attempt == 1 and (shard.state == "failed" or is_closed(shard)) and shard.id not in batches
 
 
 def _arrivals(shards: list[ShardRecord]) -> list[tuple[datetime, int]]:
@@ -73,7 +80,13 @@ def _batch_facts(
     batch: BatchRecord, shard: ShardRecord, events: list[EventRecord], *, our_clock_counts: bool
 ) -> BatchFacts:
     seen_ended = [event.at for event in events if event.shard_id == shard.id and event.kind in _ENDINGS]
-    told = [at for at in (batch.created_at, batch.started_at, batch.finalizing_at) if at is not None]
+    looked = max((event.detail or "" for event in events if event.kind == LOOKED), default="")
+    asked = [event.at for event in events if event.kind == CANCEL_ASKED] + [
+        at for at in (batch.cancel_asked_at,) if at is not None
+    ]
+    cancelling = min(asked, default=None) if our_clock_counts else None
+    if cancelling is not None and batch.created_at is not None:
+        cancelling = max(cancelling, batch.created_at)
     return BatchFacts(
         id=batch.id,
         state=State(batch.state),
@@ -85,7 +98,8 @@ def _batch_facts(
         ended_at=batch.ended_at,
         shard=shard.number,
         attempt=shard.attempt,
-        last_seen_at=batch.seen_at if our_clock_counts else max(told, default=None),
+        cancelling_at=cancelling if State(batch.state) in (State.CANCELLING, State.CANCELLED) else None,
+        last_seen_at=datetime.fromisoformat(looked) if looked else None,
         seen_ended_at=max(seen_ended, default=None),
         collected_at=shard.collected_at,
         unseen_s=batch.unseen_s,

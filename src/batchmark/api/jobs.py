@@ -18,7 +18,7 @@ from batchmark.domain.totals import Totals
 from batchmark.engine.account import Account, answers_path
 from batchmark.engine.dispatch import Dispatcher
 from batchmark.engine.drive import Conductor
-from batchmark.engine.events import Listener
+from batchmark.engine.events import Listener, Trouble
 from batchmark.engine.options import DriveOptions
 from batchmark.engine.rebuild import rebuild
 from batchmark.engine.turns import Turns
@@ -170,6 +170,9 @@ async def drive_jobs(
                             found[name] = refused
                 except BatchmarkError as error:
                     found[name] = error
+                    if len(names) > 1:
+                        # the others may go on for a day
+                        tell(Trouble(mine[0], f"{error.message}. {error.hint}" if error.hint else error.message))
                 finally:
                     if turns is not None:
                         for job in mine:

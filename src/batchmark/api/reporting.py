@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -21,17 +21,20 @@ from batchmark.compare.timings import read_timings
 from batchmark.domain.target import Target
 from batchmark.engine.events import Listener
 from batchmark.engine.options import DriveOptions
-from batchmark.errors import BadInput, BatchmarkError
+from batchmark.errors import BadInput, BatchmarkError, LocalTrouble
 from batchmark.ledger.records import JobRecord, RunRecord
 from batchmark.providers import registry
 from batchmark.report.content import KeptOut, Kind, Report, SampleRow, Scores, build_report
+from batchmark.report.words import duration, in_words
 from batchmark.version import __version__
 from batchmark.workload.rows import Workload
 
-__all__ = ["Source", "expected_in", "report_history", "report_runs", "report_timings"]
+__all__ = ["Source", "expected_in", "report_history", "report_runs", "report_timings", "target_of_records"]
 
 # Every pair of targets is compared, and a page has colours for so many.
 _MOST_TARGETS = 8
+# What was accepted within this time of each other met the queues in one mood, as far as anybody knows.
+_TOGETHER_S = 1800.0
 # What the emulator's sources of answers are called in a report.
 _MAKERS = {
     "smollm2": "SmolLM2-135M-Instruct, a small model on this machine",
@@ -79,6 +82,7 @@ def report_runs(
             hint="compare them all the same with --force; the report then says so",
         )
     facts, starts = _facts(workspace, sources)
+    facts, apart = _apart(facts, {source.run.id: source.time_scale for source in sources})
     first = sources[0]
     same_rows = len({source.run.digest for source in sources}) == 1
     samples: list[SampleRow] = []
@@ -89,8 +93,10 @@ def report_runs(
             samples, scores = score(
                 workspace, _first_of_each(sources), _workload(first.run), expect or expected_in(first.run)
             )
-        except BatchmarkError as error:
+        except LocalTrouble as error:
             notes.append(f"The answers are not shown: {error.message}")
+        if expect is not None and not scores.accuracies:
+            notes.append(f"No row of these runs has a column {expect.field!r}, so no answer is scored")
     scales = sorted({source.time_scale for source in sources if source.run.emulated})
     notes += [
         f"The emulator's clock ran {scale:g} times as fast as ours: its durations are not seconds of ours"
@@ -111,9 +117,23 @@ def report_runs(
         spread_s=options.spread_s if len(sources) == 1 and options.spread_s else None,
         samples=samples,
         scores=scores,
-        caveats=[*(f"Not a fair comparison: {remark}." for remark in remarks), *caveats, *_unfinished(sources), *notes],
+        caveats=[
+            *(f"Not a fair comparison: {remark}." for remark in remarks),
+            *caveats,
+            *apart,
+            *_unfinished(sources),
+            *notes,
+        ],
         prices_as_of=_prices_as_of(workspace, facts, starts),
     )
+
+
+def target_of_records(text: str) -> Target:
+    """What records are of, as users write it: `provider:model`, both named. Any provider may be named. Raises BadInput."""
+    provider, _, model = (part.strip() for part in text.partition(":"))
+    if not provider or not model:
+        raise BadInput(f"{text!r} does not name a provider and a model", hint="write for example openai:gpt-4o-mini")
+    return Target(provider, model)
 
 
 def report_timings(path: Path, target: Target | None) -> Report:
@@ -229,6 +249,39 @@ def _facts(workspace: Workspace, sources: Sequence[Source]) -> tuple[list[JobFac
             starts.setdefault(Target(job.provider, job.model), job.created_at)
         before += max((job.round for job in source.jobs), default=0)
     return facts, starts
+
+
+def _apart(facts: Sequence[JobFacts], scales: Mapping[str, float]) -> tuple[list[JobFacts], list[str]]:
+    """Rounds whose jobs were not sent together after all: an interruption, a refusal or a full queue came between.
+
+    A job that was accepted much later than the first of its round met another mood, so it is in a round of its own and compared with none.
+    """
+    firsts: dict[int, datetime] = {}
+    accepted = {each.id: min((b.created_at for b in each.batches if b.created_at), default=None) for each in facts}
+    for each in facts:
+        at = accepted[each.id]
+        if at is not None:
+            firsts[each.round] = min(at, firsts.get(each.round, at))
+    spare = max((each.round for each in facts), default=0)
+    kept: list[JobFacts] = []
+    late: dict[int, float] = {}
+    for each in facts:
+        at = accepted[each.id]
+        gap_s = (at - firsts[each.round]).total_seconds() if at is not None else 0.0
+        if gap_s > _TOGETHER_S * scales.get(each.origin.removeprefix("run "), 1.0):
+            late[each.round] = max(gap_s, late.get(each.round, 0.0))
+            spare += 1
+            kept.append(replace(each, round=spare))
+        else:
+            kept.append(each)
+    if not late:
+        return kept, []
+    rounds = in_words([str(number) for number in sorted(late)])
+    word = "round" if len(late) == 1 else "rounds"
+    return kept, [
+        f"In {word} {rounds} the targets were sent up to {duration(max(late.values()))} apart (an interruption, a refusal or a full queue "
+        "came between), so the late jobs are compared with none; each is a round of its own"
+    ]
 
 
 def _first_of_each(sources: Sequence[Source]) -> list[JobRecord]:

@@ -51,11 +51,7 @@ DEFAULT_EXPECT = Expect(field="expected")
 def check_expect(workload: Workload, expect: Expect) -> None:
     """Raise BadInput, before anything is sent, where no row has the column or the way of matching cannot be used."""
     matcher = parse_match(expect.match)
-    if expect.field in ANSWER_FIELDS:
-        raise BadInput(
-            f"--expect {expect.field}: that is a field of every answer, not a column of the rows",
-            hint="name the column that holds the expected answer",
-        )
+    _ensure_column(expect.field)
     columns: dict[str, None] = {}
     found = False
     for row in islice(workload.rows(), _LOOKED_AT):
@@ -73,6 +69,14 @@ def check_expect(workload: Workload, expect: Expect) -> None:
         )
 
 
+def _ensure_column(field: str) -> None:
+    if field in ANSWER_FIELDS:
+        raise BadInput(
+            f"--expect {field}: that is a field of every answer, not a column of the rows",
+            hint="name the column that holds the expected answer",
+        )
+
+
 def score(
     workspace: Workspace, jobs: Sequence[JobRecord], workload: Workload | None, expect: Expect
 ) -> tuple[list[SampleRow], Scores]:
@@ -80,6 +84,7 @@ def score(
 
     `workload` is what the rows were read from, for their prompts; None where it is no longer there.
     """
+    _ensure_column(expect.field)
     paths = [(Target(job.provider, job.model), report_job(workspace, job.id).answers) for job in jobs]
     there = [(target, path) for target, path in paths if path is not None]
     if not there:

@@ -11,9 +11,7 @@ from batchmark.api.workspace import Workspace
 from batchmark.cli.leaving import Places, expect_of, leave
 from batchmark.cli.output import Output
 from batchmark.cli.progress import Watch
-from batchmark.domain.target import parse_target
 from batchmark.errors import BadInput
-from batchmark.providers.registry import default_models
 
 __all__ = ["Places", "report"]
 
@@ -48,7 +46,7 @@ def report(
     with Workspace(emulate=emulate, heed_environment=bool(history)) as workspace:
         out = Output(json=json, quiet=quiet, emulated=workspace.emulate)
         if timings is not None:
-            target = None if as_target is None else parse_target(as_target, default_models(as_target.partition(":")[0]))
+            target = None if as_target is None else use.target_of_records(as_target)
             found = use.report_timings(timings, target)
         elif history:
             with Watch(quiet=quiet) as watch:

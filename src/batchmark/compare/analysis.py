@@ -19,8 +19,8 @@ from batchmark.compare.verdict import (
     Question,
     Verdict,
     adjusted,
-    compare_figures,
-    cost_of,
+    compare_costs,
+    compare_success,
     decide,
     success_of,
     value_of,
@@ -107,7 +107,7 @@ def analyze(jobs: Sequence[JobMeasures], *, draws: int = DRAWS) -> Analysis:
     """Everything that may be said of some jobs. Seeds are fixed: the same jobs give the same figures."""
     targets = list(dict.fromkeys(each.job.target for each in jobs))
     observations, left_out = observe(jobs)
-    blocks = sorted({each.job.round for each in jobs})
+    blocks = sorted({each.job.round for each in jobs if each.job.batches})
     resamplings: dict[Target, Resampling] = {}
     summaries = []
     for target in targets:
@@ -171,6 +171,7 @@ def _one(
         share_by_round(
             [each.job.totals.succeeded for each in over],
             [each.job.totals.submitted for each in over],
+            [each.job.round for each in over],
         )
         if over
         else None
@@ -196,13 +197,11 @@ def _verdicts(
 ) -> tuple[Verdict, ...]:
     found = {
         Question.FASTEST: decide(Question.FASTEST, targets, times, smaller_is_better=True),
-        Question.CHEAPEST: decide(
-            Question.CHEAPEST, targets, compare_figures(targets, jobs, cost_of, ratio=True), smaller_is_better=True
-        ),
+        Question.CHEAPEST: decide(Question.CHEAPEST, targets, compare_costs(targets, jobs), smaller_is_better=True),
         Question.MOST_RELIABLE: decide(
             Question.MOST_RELIABLE,
             targets,
-            compare_figures(targets, jobs, success_of, ratio=False),
+            compare_success(targets, jobs),
             smaller_is_better=False,
         ),
     }

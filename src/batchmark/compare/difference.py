@@ -46,7 +46,7 @@ class Difference:
     """Two targets compared in the `rounds` that hold both. `p_value` is None below MIN_ROUNDS rounds; `p_adjusted` is Holm's.
 
     `direction` is negative where `left` is the smaller (faster, cheaper, less reliable) by the test; `alike`: they are the same in every
-    round.
+    round. `left_lower` and `right_lower` are in how many rounds each has the lower figure.
     """
 
     left: Target
@@ -57,6 +57,8 @@ class Difference:
     p_adjusted: float | None = None
     ratio: Ratio | None = None
     alike: bool = False
+    left_lower: int = 0
+    right_lower: int = 0
 
     @property
     def significant(self) -> bool:
@@ -147,6 +149,8 @@ def compare_times(
         direction=float(differences.mean()) if len(differences) else 0.0,
         p_value=flip_signs(differences) if enough else None,
         alike=bool(len(differences)) and not differences.any(),
+        left_lower=int((differences < 0).sum()),
+        right_lower=int((differences > 0).sum()),
         ratio=_ratio(
             (fit(seconds[is_left], finished[is_left]), resamplings[left]),
             (fit(seconds[~is_left], finished[~is_left]), resamplings[right]),

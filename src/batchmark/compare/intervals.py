@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from batchmark.compare.survival import Curve, Resampling, percentiles, quantile
 
@@ -81,32 +82,39 @@ def quantiles(curve: Curve, resampling: Resampling, parts: Sequence[float] = tup
     return found
 
 
-def wilson(hits: int, n: float, share: float | None = None) -> tuple[float, float] | None:
-    """Wilson's score interval (JASA 22, 1927) of a share, 95 %; `n` may be an effective number. None for n = 0."""
+def wilson(hits: int, n: float, share: float | None = None, *, z: float = _Z) -> tuple[float, float] | None:
+    """Wilson's score interval (JASA 22, 1927) of a share, 95 %. `n` may be an effective number, with a `z` of its own. None for n = 0."""
     if n <= 0:
         return None
     part = hits / n if share is None else share
-    middle = (part + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    half = _Z / (1 + _Z**2 / n) * math.sqrt(part * (1 - part) / n + _Z**2 / (4 * n * n))
+    middle = (part + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(part * (1 - part) / n + z**2 / (4 * n * n))
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def share_by_round(hits: Sequence[int], of: Sequence[int]) -> Share:
-    """A share of requests that come in jobs, which fail together: the interval is Wilson's with an effective number.
+def share_by_round(hits: Sequence[int], of: Sequence[int], rounds: Sequence[int]) -> Share:
+    """A share of the requests of some jobs. Those of one round fail together, so the interval is Wilson's with an effective number.
 
-    The number of requests is divided by the design effect, the variance between jobs over that of independent requests (Kish, 1965), and
-    is never above the number of requests nor below that of jobs. Where nothing or everything failed there is no variance to measure, so
-    the jobs alone count.
+    The number of requests is divided by the design effect, the variance between rounds over that of independent requests (Kish, 1965),
+    and is never above the number of requests nor below that of evenly filled rounds. The quantile is Student's, for as many rounds. Where
+    nothing or everything failed there is no variance to measure, so the rounds alone count. Below MIN_ROUNDS there is no interval.
     """
-    total, good, clusters = sum(of), sum(hits), sum(1 for n in of if n)
+    total, good = sum(of), sum(hits)
     if total == 0:
         return Share(hits=0, n=0, low=None, high=None)
+    sums: dict[int, tuple[int, int]] = {}
+    for hit, n, number in zip(hits, of, rounds, strict=True):
+        before = sums.get(number, (0, 0))
+        sums[number] = (before[0] + hit, before[1] + n)
+    clusters = len(sums)
+    if clusters < MIN_ROUNDS:
+        return Share(hits=good, n=total, low=None, high=None, clusters=clusters)
     part = good / total
-    effective = float(clusters)
-    if 0 < good < total and clusters > 1:
-        between = sum((h - part * n) ** 2 for h, n in zip(hits, of, strict=True)) * clusters / (clusters - 1)
+    effective = even = total**2 / sum(n**2 for _, n in sums.values())
+    if 0 < good < total:
+        between = sum((hit - part * n) ** 2 for hit, n in sums.values()) * clusters / (clusters - 1)
         effect = between / (total * part * (1 - part))
-        effective = min(float(total), max(float(clusters), total / max(effect, 1e-12)))
-    bounds = wilson(good, effective, part)
+        effective = min(float(total), max(even, total / max(effect, 1e-12)))
+    bounds = wilson(good, effective, part, z=float(stats.t.ppf(0.975, clusters - 1)))
     low, high = bounds if bounds else (None, None)
     return Share(hits=good, n=total, low=low, high=high, clusters=clusters)

@@ -64,8 +64,8 @@ class JobFacts:
     `created_at`, `begun_at` (its turn came: upload and create began), `submitted_at` (its last first attempt was accepted) and `ended_at`
     are on our clock. `counted` and `priced` say whether `totals` holds what became of the requests, and their tokens: records of other
     people's batches may tell neither. `told_s` is a turnaround that was told without an end time. `origin` is where the facts come from:
-    a run's id, a provider's list, or a file and its line. `unsent` shards are still to be sent, `refused` ones never will be: neither
-    has a batch.
+    a run's id, a provider's list, or a file and its line. `unsent` shards are still to be sent, `refused` ones the provider did
+    not take, `called_off` ones the user cancelled before they were sent: none has a batch.
     """
 
     id: str
@@ -88,6 +88,7 @@ class JobFacts:
     standard_cost_usd: float | None = None
     unsent: int = 0
     refused: int = 0
+    called_off: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +189,11 @@ def _state(job: JobFacts) -> State:
     state = _job_state(_last_attempts(job.batches))
     if job.unsent and state.terminal:
         return State.RUNNING if job.batches else State.QUEUED
-    return State.FAILED if job.refused and state is State.SUCCEEDED else state
+    if job.refused and state is State.SUCCEEDED:
+        return State.FAILED
+    if job.called_off and (not job.batches or state is State.SUCCEEDED) and not job.refused:
+        return State.CANCELLED
+    return state
 
 
 def _last_attempts(batches: Sequence[BatchFacts]) -> list[BatchFacts]:
@@ -251,8 +256,16 @@ def _rows_by(job: JobFacts, begun: datetime, part: float) -> float | None:
 
 def _unfinished_s(job: JobFacts, state: State, created: datetime | None) -> float | None:
     """How long a job is known to have been unfinished: until the cancel was asked for, the window closed, or the last look."""
-    if created is None or state in (State.FAILED, State.UNKNOWN):
+    if created is None or state is State.UNKNOWN:
         return None
+    if state is State.FAILED:
+        # one that failed at its work had been waited for; one that was refused never was
+        failed = [
+            batch
+            for batch in _last_attempts(job.batches)
+            if batch.state is State.FAILED and batch.started_at is not None
+        ]
+        return _seconds(created, min((batch.ended_at for batch in failed if batch.ended_at), default=None))
     if job.told_s is not None:
         return job.told_s
     ends: list[datetime] = []
@@ -284,10 +297,18 @@ def summarize(measures: Sequence[JobMeasures]) -> list[TargetSummary]:
     return [_summary(target, group) for target, group in by_target.items()]
 
 
+def _tokens_per_answer(group: Sequence[JobMeasures]) -> float | None:
+    """Over the jobs whose tokens are told; None where no job tells them."""
+    told = [each.job.totals for each in group if each.job.priced]
+    answers = sum(each.succeeded for each in told)
+    return sum(each.usage.output_tokens for each in told) / answers if answers else None
+
+
 def _summary(target: Target, group: list[JobMeasures]) -> TargetSummary:
     states: dict[str, int] = {}
     for each in group:
-        states[each.state.value] = states.get(each.state.value, 0) + 1
+        word = "unsent" if each.job.unsent and not each.job.batches else each.state.value
+        states[word] = states.get(word, 0) + 1
     totals = Totals()
     for each in group:
         totals.add(each.job.totals)
@@ -311,7 +332,7 @@ def _summary(target: Target, group: list[JobMeasures]) -> TargetSummary:
         cost_per_1000_usd=None if cost is None or not succeeded else cost / succeeded * 1000,
         cost_per_million_tokens_usd=None if cost is None or not tokens else cost / tokens * 1e6,
         standard_usd=sum(known) if known and len(known) == len(standard) else None,
-        tokens_per_answer=totals.usage.output_tokens / succeeded if succeeded and group[0].job.priced else None,
+        tokens_per_answer=_tokens_per_answer(group),
         price_note=totals.price_note,
         counted=any(each.job.counted for each in group),
         priced=any(each.job.priced for each in group),

@@ -20,7 +20,8 @@ __all__ = ["LeftOut", "Observation", "observe"]
 class LeftOut(StrEnum):
     """Why a job is in no curve."""
 
-    FAILED = "failed before it ran"
+    NOT_SENT = "not sent yet"
+    FAILED = "failed"
     UNTOLD = "finished, but its turnaround is not told"
     NO_CENSORING_TIME = "not finished, and how long it had waited is not known"
     UNKNOWN_STATE = "in a state that is not known"
@@ -46,7 +47,7 @@ def observe(jobs: Sequence[JobMeasures]) -> tuple[list[Observation], dict[Target
         seconds = each.turnaround_s if each.finished else each.unfinished_s
         if seconds is None:
             reasons = left_out.setdefault(each.job.target, {})
-            reason = _why(each.state)
+            reason = LeftOut.NOT_SENT if each.job.unsent and not each.job.batches else _why(each.state)
             reasons[reason] = reasons.get(reason, 0) + 1
             continue
         found.append(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -57,6 +58,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "succeeded": ("succeeded", "completed"),
     "failed": ("failed",),
     "expired": ("expired",),
+    "cancelled": ("cancelled", "canceled"),
     "input_tokens": ("input_tokens",),
     "output_tokens": ("output_tokens",),
 }
@@ -66,6 +68,8 @@ _PLACES = 3
 _DELIMITERS = ",;\t"
 _MILLISECONDS_FROM = 1e11  # as seconds that would be the year 5138
 _TIMES_BELOW = 1e14
+_LONGEST_S = 10 * 366 * 86_400.0
+_LINES_OF_A_RECORD = 20  # a quoted field may hold line ends, but one stray quote must not swallow a file
 
 
 class Unusable(Exception):
@@ -132,24 +136,18 @@ class Records:
         text = (line.decode("utf-8", "replace") for line in lines)
         first = next(text)
         delimiter = max(_DELIMITERS, key=first.count)
-        rows = csv.reader(chain([first], text), delimiter=delimiter, strict=True)
-        try:
-            header = [name.strip() for name in next(rows)]
-        except csv.Error as error:
-            raise BadInput(f"the header of {self._name} cannot be read: {error}") from None
+        rows = _rows(chain([first], text), delimiter, before)
+        _, header_row = next(rows)
+        if isinstance(header_row, Unusable):
+            raise BadInput(f"the header of {self._name} cannot be read", hint="is there a quote too many?")
+        header = [name.strip() for name in header_row]
         self.columns = dict.fromkeys(header)
         places = self._places(header)
         width = len(header)
-        while True:
-            line = before + rows.line_num + 1
-            try:
-                row = next(rows)
-            except StopIteration:
-                return
-            except csv.Error:
-                yield line, Unusable("no CSV")
-                continue
-            if len(row) == width:
+        for line, row in rows:
+            if isinstance(row, Unusable):
+                yield line, row
+            elif len(row) == width:
                 # the column that counts comes last
                 yield line, {field: cell for field, at in places if (cell := row[at].strip()) not in _NOTHING}
             elif row:
@@ -188,6 +186,31 @@ class Records:
                         fields[field] = cell
                         break
             yield line, fields
+
+
+def _rows(lines: Iterator[str], delimiter: str, before: int) -> Iterator[tuple[int, list[str] | Unusable]]:
+    """The records of a CSV with the line that each begins on. One that cannot be read costs its own line alone."""
+    waiting: deque[str] = deque()
+    number = before
+
+    def following() -> str | None:
+        return waiting.popleft() if waiting else next(lines, None)
+
+    while (line := following()) is not None:
+        number += 1
+        whole, taken = line, [line]
+        while whole.count('"') % 2 and len(taken) < _LINES_OF_A_RECORD and (more := following()) is not None:
+            taken.append(more)
+            whole += more
+        if whole.count('"') % 2:
+            waiting.extendleft(reversed(taken[1:]))
+            yield number, Unusable("no CSV")
+            continue
+        try:
+            yield number, next(csv.reader([whole], delimiter=delimiter, strict=True), [])
+        except csv.Error:
+            yield number, Unusable("no CSV")
+        number += len(taken) - 1
 
 
 def _lenient(text: bytes) -> Any:
@@ -248,6 +271,8 @@ def as_seconds(value: Any, field: str) -> float:
         raise Unusable(f"{field} is no number of seconds")
     if number < 0:
         raise Unusable("negative duration")
+    if number > _LONGEST_S:
+        raise Unusable(f"{field} is longer than ten years")
     return number
 
 

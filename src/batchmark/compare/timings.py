@@ -339,12 +339,18 @@ _DURATIONS = frozenset(name for name in COLUMNS if name.endswith("_s"))
 
 
 def _how_it_ended(word: str, state: State, fields: Fields, times: Mapping[str, datetime]) -> State:
-    """Anthropic's `ended` says only that it is over; a record may say more."""
+    """Anthropic's `ended` says only that it is over; a record may say more. One that was asked to stop and still finished is told by its
+    counts alone."""
     if word.lower() != "ended":
         return state
     if as_count(fields, "expired"):
         return State.EXPIRED
-    return State.CANCELLED if "cancelled_at" in times else state
+    if as_count(fields, "cancelled") or "cancelled_at" in times:
+        return State.CANCELLED
+    if "cancelling_at" not in times:
+        return state
+    requests, succeeded = as_count(fields, "requests"), as_count(fields, "succeeded")
+    return state if requests and succeeded == requests else State.CANCELLED
 
 
 def _first(

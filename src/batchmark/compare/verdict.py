@@ -6,19 +6,31 @@ ahead of are the leaders; several leaders are no verdict.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import combinations
 
 import numpy as np
 
-from batchmark.compare.difference import ALPHA, Difference, Ratio, flip_signs, holm
+from batchmark.compare.difference import Difference, Ratio, flip_signs, holm
 from batchmark.compare.intervals import MIN_ROUNDS
 from batchmark.compare.measures import JobMeasures
 from batchmark.domain.lifecycle import State
 from batchmark.domain.target import Target
 
-__all__ = ["Question", "Reason", "Verdict", "compare_figures", "cost_of", "decide", "success_of", "value_of"]
+__all__ = [
+    "Question",
+    "Reason",
+    "Verdict",
+    "adjusted",
+    "compare_costs",
+    "compare_success",
+    "decide",
+    "success_of",
+    "value_of",
+]
 
 
 class Question(StrEnum):
@@ -46,8 +58,8 @@ class Reason(StrEnum):
 class Verdict:
     """The answer to one question: `winner`, or None where none may be named. `leaders` are those that nothing is ahead of.
 
-    `runner_up` is the pair of the winner and the target nearest to it; `ratio` its figure over the winner's where that is a ratio.
-    `rounds` is what the verdict rests on, `differences` are all pairs.
+    `nearest` is the pair of the winner and the target nearest to it. `rounds` is what the verdict rests on, `differences` are all pairs,
+    `ahead` those of which the first is significantly ahead of the second. `without` are targets that nothing can be said of.
     """
 
     question: Question
@@ -57,58 +69,98 @@ class Verdict:
     rounds: int
     nearest: Difference | None = None
     differences: tuple[Difference, ...] = ()
-
-
-Figure = Callable[[JobMeasures], float | None]
-
-
-def cost_of(each: JobMeasures) -> float | None:
-    """US dollars per usable answer of one job; None where a price is missing or nothing was usable."""
-    totals = each.job.totals
-    return None if totals.cost_usd is None or not totals.succeeded else totals.cost_usd / totals.succeeded
+    ahead: tuple[tuple[Target, Target], ...] = ()
+    without: tuple[Target, ...] = ()
 
 
 def success_of(each: JobMeasures) -> float | None:
     """The share of a job's requests that have a usable answer; None while the job is not over, and for one that was cancelled, which is
     nobody's doing but the user's."""
     totals = each.job.totals
-    if each.state is State.CANCELLED:
+    if each.state is State.CANCELLED or not each.state.terminal or not each.job.counted or not totals.submitted:
         return None
-    return totals.succeeded / totals.submitted if each.job.counted and totals.submitted else None
+    return totals.succeeded / totals.submitted
 
 
-def compare_figures(
-    targets: Sequence[Target], jobs: Sequence[JobMeasures], figure: Figure, *, ratio: bool
-) -> list[Difference]:
-    """Every pair compared within rounds by a figure of each job: the means of the round's jobs, under random signs.
-
-    With `ratio` the differences are of logarithms, and the ratio is that of the geometric means with no interval of its own.
-    """
-    table: dict[Target, dict[int, list[float]]] = {target: {} for target in targets}
+def _by_round(targets: Sequence[Target], jobs: Sequence[JobMeasures]) -> dict[Target, dict[int, list[JobMeasures]]]:
+    table: dict[Target, dict[int, list[JobMeasures]]] = {target: {} for target in targets}
     for each in jobs:
-        value = figure(each)
-        if value is not None and (value > 0 or not ratio) and each.job.target in table:
-            table[each.job.target].setdefault(each.job.round, []).append(float(np.log(value)) if ratio else value)
+        table[each.job.target].setdefault(each.job.round, []).append(each)
+    return table
+
+
+def compare_success(targets: Sequence[Target], jobs: Sequence[JobMeasures]) -> list[Difference]:
+    """Every pair compared within rounds by the share of requests with a usable answer, as the mean of the round's jobs."""
+    table = _by_round(targets, [each for each in jobs if success_of(each) is not None])
+    return adjusted(
+        [
+            _difference(
+                left,
+                right,
+                [
+                    float(np.mean([success_of(each) for each in table[left][block]]))
+                    - float(np.mean([success_of(each) for each in table[right][block]]))
+                    for block in sorted(table[left].keys() & table[right].keys())
+                ],
+            )
+            for left, right in combinations(targets, 2)
+        ]
+    )
+
+
+def compare_costs(targets: Sequence[Target], jobs: Sequence[JobMeasures]) -> list[Difference]:
+    """Every pair compared within rounds by what a usable answer costs, in jobs that are over and whose cost is known.
+
+    What a round cost beyond both targets' common price of an answer is taken of each, so a round that cost something and gave nothing
+    counts in full. The ratio is that of the sums, as the figures show it.
+    """
+    known = [each for each in jobs if each.state.terminal and each.job.totals.cost_usd is not None and each.job.priced]
+    table = _by_round(targets, known)
     found = []
-    for place, left in enumerate(targets):
-        for right in targets[place + 1 :]:
-            both = sorted(table[left].keys() & table[right].keys())
-            differences = np.array(
-                [np.mean(table[left][block]) - np.mean(table[right][block]) for block in both], dtype=np.float64
-            )
-            mean = float(differences.mean()) if len(both) else 0.0
-            found.append(
-                Difference(
-                    left=left,
-                    right=right,
-                    rounds=len(both),
-                    direction=mean,
-                    p_value=flip_signs(differences) if len(both) >= MIN_ROUNDS else None,
-                    alike=bool(both) and not differences.any(),
-                    ratio=Ratio(value=float(np.exp(mean)), low=None, high=None) if ratio and both else None,
+    for left, right in combinations(targets, 2):
+        both = sorted(table[left].keys() & table[right].keys())
+        sums = {
+            side: [
+                (
+                    sum(each.job.totals.cost_usd or 0.0 for each in table[side][block]),
+                    sum(each.job.totals.succeeded for each in table[side][block]),
                 )
+                for block in both
+            ]
+            for side in (left, right)
+        }
+        costs = {side: sum(cost for cost, _ in sums[side]) for side in sums}
+        usable = {side: sum(good for _, good in sums[side]) for side in sums}
+        if not usable[left] or not usable[right]:
+            found.append(Difference(left=left, right=right, rounds=0, direction=0.0, p_value=None))
+            continue
+        common = (costs[left] + costs[right]) / (usable[left] + usable[right])
+        beyond = {side: [cost - common * good for cost, good in sums[side]] for side in sums}
+        values = [mine - other for mine, other in zip(beyond[left], beyond[right], strict=True)]
+        # a last digit of a sum is no difference
+        scale = 1e-12 * max(costs.values(), default=0.0)
+        ratio = costs[left] / usable[left] / (costs[right] / usable[right]) if costs[right] else None
+        found.append(
+            replace(
+                _difference(left, right, [0.0 if abs(value) <= scale else value for value in values]),
+                ratio=None if ratio is None else Ratio(value=ratio, low=None, high=None),
             )
+        )
     return adjusted(found)
+
+
+def _difference(left: Target, right: Target, values: Sequence[float]) -> Difference:
+    differences = np.array(values, dtype=np.float64)
+    return Difference(
+        left=left,
+        right=right,
+        rounds=len(differences),
+        direction=float(differences.mean()) if len(differences) else 0.0,
+        p_value=flip_signs(differences) if len(differences) >= MIN_ROUNDS else None,
+        alike=bool(len(differences)) and not differences.any(),
+        left_lower=int((differences < 0).sum()),
+        right_lower=int((differences > 0).sum()),
+    )
 
 
 def adjusted(found: Sequence[Difference]) -> list[Difference]:
@@ -120,62 +172,87 @@ def adjusted(found: Sequence[Difference]) -> list[Difference]:
 def decide(
     question: Question, targets: Sequence[Target], differences: Sequence[Difference], *, smaller_is_better: bool
 ) -> Verdict:
-    """The verdict on a question from all pairs of targets."""
-    rounds = min((each.rounds for each in differences), default=0)
+    """The verdict on a question from all pairs of targets. Targets that no round lets compare with any other are left aside and named."""
     if len(targets) < 2:
-        return Verdict(question=question, winner=None, reason=Reason.ONE_TARGET, leaders=tuple(targets), rounds=rounds)
-
-    def ahead(one: Target, other: Target) -> bool:
-        for each in differences:
-            if {each.left, each.right} == {one, other} and each.p_adjusted is not None and each.p_adjusted <= ALPHA:
-                left_is_ahead = (each.direction < 0) == smaller_is_better
-                return each.direction != 0 and (each.left == one) == left_is_ahead
-        return False
-
-    leaders = tuple(one for one in targets if not any(ahead(other, one) for other in targets if other != one))
-    winner = next((one for one in targets if all(ahead(one, other) for other in targets if other != one)), None)
+        return Verdict(question=question, winner=None, reason=Reason.ONE_TARGET, leaders=tuple(targets), rounds=0)
+    dead = tuple(
+        target
+        for target in targets
+        if not any(each.rounds for each in differences if target in (each.left, each.right))
+    )
+    live = [target for target in targets if target not in dead]
+    pairs = [each for each in differences if each.left in live and each.right in live]
+    rounds = min((each.rounds for each in pairs), default=0)
+    ahead = {
+        (each.left, each.right) if (each.direction < 0) == smaller_is_better else (each.right, each.left)
+        for each in pairs
+        if each.significant and each.direction != 0
+    }
+    leaders = tuple(one for one in live if not any((other, one) in ahead for other in live))
+    winner = next(
+        (one for one in live if len(live) > 1 and all((one, other) in ahead for other in live if other != one)), None
+    )
     if winner is not None:
         reason = Reason.AHEAD
-    elif any(each.rounds == 0 for each in differences):
+    elif (
+        len(live) < 2
+        or any(each.rounds == 0 for each in pairs)
+        or any(each.p_value is None and each.rounds >= MIN_ROUNDS for each in pairs)
+    ):
         reason = Reason.UNKNOWN
-    elif any(each.p_value is None for each in differences):
+    elif any(each.p_value is None for each in pairs):
         reason = Reason.FEW_ROUNDS
-    elif all(each.alike for each in differences):
+    elif all(each.alike for each in pairs):
         reason = Reason.ALIKE
     else:
         reason = Reason.NOT_TOLD_APART
-    mine = [each for each in differences if winner in (each.left, each.right)]
-    nearest = min(mine, key=lambda each: abs(each.direction), default=None) if winner else None
     return Verdict(
         question=question,
         winner=winner,
         reason=reason,
-        leaders=leaders,
+        leaders=leaders or tuple(targets),
         rounds=rounds,
-        nearest=nearest,
+        nearest=min((each for each in pairs if winner in (each.left, each.right)), key=_distance) if winner else None,
         differences=tuple(differences),
+        ahead=tuple(sorted(ahead)),
+        without=dead if len(live) > 1 else (),
     )
+
+
+def _distance(each: Difference) -> float:
+    """How far apart two targets are, by the ratio that a reader sees, where there is one."""
+    ratio = each.ratio.value if each.ratio is not None else None
+    return abs(math.log(ratio)) if ratio else abs(each.direction)
 
 
 def value_of(verdicts: Mapping[Question, Verdict]) -> Verdict:
     """Best value: the cheapest target, where no other is faster or more reliable; otherwise it is the reader's choice."""
-    cheapest = verdicts[Question.CHEAPEST]
-    others = (verdicts[Question.FASTEST], verdicts[Question.MOST_RELIABLE])
-    rounds = min(each.rounds for each in (cheapest, *others))
-    if cheapest.winner is None:
-        return Verdict(
-            question=Question.BEST_VALUE, winner=None, reason=cheapest.reason, leaders=cheapest.leaders, rounds=rounds
-        )
-    unknown = next((each for each in others if each.reason in (Reason.FEW_ROUNDS, Reason.UNKNOWN)), None)
-    if unknown is not None:
-        return Verdict(
-            question=Question.BEST_VALUE, winner=None, reason=unknown.reason, leaders=cheapest.leaders, rounds=rounds
-        )
-    beaten = any(cheapest.winner not in each.leaders for each in others)
-    return Verdict(
-        question=Question.BEST_VALUE,
-        winner=None if beaten else cheapest.winner,
-        reason=Reason.TRADE if beaten else Reason.AHEAD,
-        leaders=cheapest.leaders,
-        rounds=rounds,
+    cheapest, fastest, reliable = (
+        verdicts[each] for each in (Question.CHEAPEST, Question.FASTEST, Question.MOST_RELIABLE)
     )
+    rounds = min(each.rounds for each in (cheapest, fastest, reliable))
+
+    def found(winner: Target | None, reason: Reason, leaders: tuple[Target, ...] = cheapest.leaders) -> Verdict:
+        return Verdict(
+            question=Question.BEST_VALUE,
+            winner=winner,
+            reason=reason,
+            leaders=leaders,
+            rounds=rounds,
+            without=cheapest.without,
+        )
+
+    unknown = next((each for each in (fastest, reliable) if each.reason in (Reason.FEW_ROUNDS, Reason.UNKNOWN)), None)
+    if cheapest.reason is Reason.ALIKE and unknown is not None:
+        return found(None, unknown.reason)
+    if cheapest.reason is Reason.ALIKE:
+        # at one price the faster is worth more, unless it is less reliable
+        if fastest.winner is not None and fastest.winner in reliable.leaders:
+            return found(fastest.winner, Reason.AHEAD, fastest.leaders)
+        return found(None, fastest.reason if fastest.winner is None else Reason.TRADE, fastest.leaders)
+    if cheapest.winner is None:
+        return found(None, cheapest.reason)
+    if unknown is not None:
+        return found(None, unknown.reason)
+    beaten = any(other == cheapest.winner for each in (fastest, reliable) for _, other in each.ahead)
+    return found(None, Reason.TRADE) if beaten else found(cheapest.winner, Reason.AHEAD)

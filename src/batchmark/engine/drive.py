@@ -51,6 +51,10 @@ __all__ = ["Conductor"]
 
 # Shards whose answers are brought here at the same time: one downloads while another is decoded.
 _COLLECTED_AT_ONCE = 2
+# How often it is written down that batches were looked at: what is lost by a kill is no more than that.
+_NOTED_EVERY_S = 300.0
+# While a round is waited for nothing is looked at, but the user may cancel.
+_HEEDED_EVERY_S = 2.0
 # What an idle turn takes where nothing says when the next one is due.
 _BREATH_S = 0.05
 # The look at batches, among the pieces of work that are named by their shard.
@@ -88,6 +92,8 @@ class Conductor:
         self._stop: BatchmarkError | None = None
         self._first_refusal: Refused | None = None
         self._poll_at_s = 0.0
+        self._looked_at: datetime | None = None
+        self._noted_s = self._heeded_s = 0.0
         self._full_at: int | None = None
         self._wants_something = False
         self._submitted_at_s: dict[int, float] = {}
@@ -119,6 +125,7 @@ class Conductor:
         self._load()
         try:
             while True:
+                self._heed_cancels()
                 started = self._start_work(sending_only=goal == "sent")
                 idle = not self._busy and not self._finishing
                 if idle and self._stop is not None:
@@ -133,6 +140,7 @@ class Conductor:
         finally:
             self._sending.leave()
             await self._let_go()
+            self._note_look()
 
     def _is_sent(self) -> bool:
         """Whether all is at the provider that it has room for."""
@@ -201,7 +209,7 @@ class Conductor:
         lost = self._poller.lost
         if any(batch.id not in lost for batch in watched):
             return
-        if watched:
+        if watched and not self._sending.waits_for_a_turn():
             error = lost[watched[0].id]
             error.hint = f"if it is gone for good, give up what is missing: batchmark cancel {self._board.run_id}, then resume it"
             raise error
@@ -216,6 +224,8 @@ class Conductor:
         if self._board.watched and _LOOKING not in self._busy:
             times.append(self._poll_at_s)
         times.extend(self._sending.opens_at_s(now))
+        if self._sending.waits_for_a_turn():
+            times.append(now + _HEEDED_EVERY_S)
         # what is due already, but could not be started, is tried again in a moment
         timeout = min((max(at_s - now, _BREATH_S) for at_s in times), default=None)
         tasks = {*self._busy.values(), *self._finishing.values()}
@@ -388,7 +398,7 @@ class Conductor:
         return True
 
     async def _look(self, watched: list[BatchRecord]) -> None:
-        account, ledger = self._account, self._account.ledger
+        account = self._account
         sent = [self._board.open[batch.shard_id].sent_at for batch in watched if batch.shard_id in self._board.open]
         since = min((each for each in sent if each is not None), default=None)
         seen = await account.meter.timed(
@@ -404,12 +414,10 @@ class Conductor:
             snapshot = seen.get(batch.id)
             if snapshot is not None:
                 self._see(batch, snapshot)
-        for job in self._board.jobs.values():
-            if job.id not in self._board.cancelled and job.id not in self._ended and ledger.cancel_asked(job.id):
-                self._board.cancelled.add(job.id)
-                for shard in ledger.shards(job.id):
-                    if shard.id not in self._busy:
-                        self._board.note(shard)
+        self._looked_at = account.provider.server_time
+        if self._now() - self._noted_s >= _NOTED_EVERY_S:
+            self._note_look()
+        self._heed_cancels(at_once=True)
         await self._cancel_unwanted()
         now = self._now()
         ages = [now - self._submitted_at_s.get(batch.shard_id, now) for batch in watched]
@@ -422,6 +430,26 @@ class Conductor:
         )
         if stop is not None:
             self._halt(stop)
+
+    def _note_look(self) -> None:
+        """Write down until when batches certainly had not ended."""
+        watched = {self._board.open[batch.shard_id].job_id for batch in self._board.watched}
+        if self._looked_at is not None and watched:
+            self._account.ledger.record_looks(sorted(watched), self._looked_at)
+        self._noted_s = self._now()
+
+    def _heed_cancels(self, *, at_once: bool = False) -> None:
+        """Take in what the user has cancelled meanwhile, in another process."""
+        waits = self._sending.waits_for_a_turn()
+        if not at_once and not (waits and self._now() - self._heeded_s >= _HEEDED_EVERY_S):
+            return
+        self._heeded_s = self._now()
+        board, ledger = self._board, self._account.ledger
+        for job_id in ledger.cancelled_jobs(board.run_id) & board.jobs.keys() - board.cancelled - self._ended.keys():
+            board.cancelled.add(job_id)
+            for shard in ledger.shards(job_id):
+                if shard.id not in self._busy:
+                    board.note(shard)
 
     async def _cancel_unwanted(self) -> None:
         """A batch whose create was still being answered when the user cancelled its job."""

@@ -66,7 +66,7 @@ class Sending:
 
     def waits_for_a_turn(self) -> bool:
         """Whether something is to be sent later, when its round has come."""
-        return any(not self._has_turn(shard) for shard in self._board.unsent)
+        return self._turns is not None and any(not self._has_turn(shard) for shard in self._board.unsent)
 
     def ensure_affordable(self) -> None:
         """Raise BadInput where what is still to be sent may cost more than the run may."""

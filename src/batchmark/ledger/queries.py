@@ -22,11 +22,13 @@ __all__ = [
     "ENDED_BATCHES",
     "EVENTS_OF_JOB",
     "EVENTS_OF_KIND",
+    "FORGET_EVENTS",
     "FORGET_RELEASED",
     "FORGET_RUN",
     "HELD_WITHOUT_PROOF",
     "JOBS_OF_BATCHES",
     "JOBS_OF_RUN",
+    "JOBS_WITH_EVENT",
     "JOB_BY_BATCH",
     "JOB_BY_ID",
     "KNOWN_BATCHES",
@@ -236,6 +238,15 @@ EVENTS_OF_JOB = (
     .order_by(events.c.id)
 )
 EVENTS_OF_KIND = select(events).where(events.c.job_id == bindparam("wanted"), events.c.kind == bindparam("kind"))
+
+# Of a kind of which only the last counts.
+FORGET_EVENTS = delete(events).where(events.c.job_id == bindparam("wanted"), events.c.kind == bindparam("kind"))
+JOBS_WITH_EVENT = (
+    select(events.c.job_id)
+    .join(jobs, jobs.c.id == events.c.job_id)
+    .where(jobs.c.run_id == bindparam("wanted"), events.c.kind == bindparam("kind"))
+    .distinct()
+)
 
 _JOBS = select(jobs.c.id).where(jobs.c.run_id == bindparam("wanted"))
 _SHARDS = select(shards.c.id).where(shards.c.job_id.in_(_JOBS))

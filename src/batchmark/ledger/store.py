@@ -14,10 +14,11 @@ from batchmark.ledger import queries
 from batchmark.ledger.database import Database
 from batchmark.ledger.records import BatchRecord, EventRecord, JobRecord, RunLine, RunRecord, ShardRecord
 
-__all__ = ["BEGUN", "Ledger", "changes_of"]
+__all__ = ["BEGUN", "CANCEL_ASKED", "LOOKED", "Ledger", "changes_of"]
 
 CANCEL_ASKED = "cancel-asked"
 BEGUN = "begun"
+LOOKED = "looked"
 _ALL = 2_147_483_647  # no database has a word for "no limit" that the others know
 
 
@@ -125,6 +126,21 @@ class Ledger(Database):
         """When the job's turn came, on our clock; None where it has not."""
         found = self.all(EventRecord, queries.EVENTS_OF_KIND, {"wanted": job_id, "kind": BEGUN})
         return min((event.at for event in found), default=None)
+
+    def record_looks(self, job_ids: Iterable[str], at: datetime) -> None:
+        """The last time that batches of these jobs were looked at and had not ended, on the provider's clock. Only the last is kept."""
+        with self.transaction() as connection:
+            for job_id in job_ids:
+                connection.execute(queries.FORGET_EVENTS, {"wanted": job_id, "kind": LOOKED})
+                _add_event(connection, job_id, None, LOOKED, at.isoformat())
+
+    def cancelled_jobs(self, run_id: str) -> set[str]:
+        """The jobs of a run that the user has cancelled."""
+        with self.transaction() as connection:
+            return {
+                row.job_id
+                for row in connection.execute(queries.JOBS_WITH_EVENT, {"wanted": run_id, "kind": CANCEL_ASKED})
+            }
 
     def events(self, job_id: str) -> list[EventRecord]:
         """What became known of a job, oldest first."""

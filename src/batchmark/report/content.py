@@ -135,7 +135,7 @@ def build_report(
         answered_by=answered_by,
         workload=workload,
         rows=sizes.pop() if len(sizes) == 1 else None,
-        rounds=len({each.job.round for each in jobs}),
+        rounds=len({each.job.round for each in jobs if each.job.batches}),
         round_is=round_is,
         seed=seed,
         spread_s=spread_s,

@@ -133,7 +133,7 @@ def conclusion(report: Report) -> str:
         text = (
             f"{count(report.rounds)} rounds tell which target is {in_words(named)}."
             if named
-            else f"{count(report.rounds)} rounds do not tell these targets apart."
+            else f"{count(report.rounds)} rounds name no target; why is said with each question."
         )
     if (
         report.kind is Kind.RUNS

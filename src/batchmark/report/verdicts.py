@@ -70,45 +70,63 @@ def _evidence(question: Question, report: Report) -> tuple[str, ...]:
 
 
 def _headline(verdict: Verdict, report: Report) -> str:
-    question = verdict.question
-    if question is Question.BEST_VALUE and verdict.reason not in (Reason.AHEAD, Reason.TRADE):
+    if verdict.question is Question.BEST_VALUE and verdict.reason not in (Reason.AHEAD, Reason.TRADE):
         return _headline(_cause(report), report)
+    aside = f" Nothing can be said of {in_words([str(each) for each in verdict.without])}." if verdict.without else ""
+    return f"{_finding(verdict, report)}.{aside}"
+
+
+def _finding(verdict: Verdict, report: Report) -> str:
+    rounds = _rounds(verdict.rounds)
     match verdict.reason:
-        case Reason.AHEAD if question is Question.BEST_VALUE:
-            return f"{verdict.winner}: the cheapest, and no other is faster or more reliable as far as {_rounds(verdict.rounds)} can tell."
+        case Reason.AHEAD if verdict.question is Question.BEST_VALUE:
+            verdicts = _by_question(report)
+            if verdicts[Question.CHEAPEST].winner is None:
+                return f"{verdict.winner}: the fastest, at the same cost, and no other is more reliable as far as {rounds} can tell"
+            return (
+                f"{verdict.winner}: the cheapest, and no other is faster or more reliable as far as {rounds} can tell"
+            )
         case Reason.AHEAD:
-            return f"{verdict.winner}{_margin(verdict)}."
+            return f"{verdict.winner}{_margin(verdict)}"
         case Reason.TRADE:
             return _trade(report)
         case Reason.ALIKE:
-            n = len(report.summaries)
+            n = len(report.summaries) - len(verdict.without)
             who = "both" if n == 2 else f"all {count(n)}"
-            return f"No difference: {who} targets have the same figure in every one of {_rounds(verdict.rounds)}."
+            return f"No difference: {who} targets have the same figure in every one of {rounds}"
         case Reason.UNKNOWN:
-            return f"Not enough evidence: {_what_is_missing(verdict, report)}."
+            return f"Not enough evidence: {_what_is_missing(verdict, report)}"
         case Reason.FEW_ROUNDS:
             return (
-                f"Not enough evidence: {_rounds(verdict.rounds)} {'is' if verdict.rounds == 1 else 'are'} too few for a verdict, "
-                f"which takes {MIN_ROUNDS} or more."
+                f"Not enough evidence: {rounds} {'is' if verdict.rounds == 1 else 'are'} too few for a verdict, "
+                f"which takes {MIN_ROUNDS} or more"
             )
-        case Reason.NOT_TOLD_APART if len(verdict.leaders) < len(report.summaries):
-            behind = [str(target) for target in report.targets if target not in verdict.leaders]
+        case Reason.NOT_TOLD_APART if verdict.ahead:
+            behind = [
+                f"{loser} is behind {in_words([str(one) for one, other in verdict.ahead if other == loser])}"
+                for loser in dict.fromkeys(loser for _, loser in verdict.ahead)
+            ]
             return (
-                f"Not enough evidence for one target: {_list(verdict.leaders)} cannot be told apart, but "
-                f"{' and '.join(behind)} {'is' if len(behind) == 1 else 'are'} behind{_more(verdict, report)}."
+                f"Not enough evidence for one target: {_list(verdict.leaders)} cannot be told apart; "
+                f"{'; '.join(behind)}{_more(verdict, report)}"
             )
         case _:
-            return f"Not enough evidence: the differences seen in {_rounds(verdict.rounds)} may be chance{_more(verdict, report)}."
+            return f"Not enough evidence: the differences seen in {rounds} may be chance{_more(verdict, report)}"
+
+
+def _by_question(report: Report) -> dict[Question, Verdict]:
+    return {each.question: each for each in report.analysis.verdicts}
 
 
 def _cause(report: Report) -> Verdict:
     """The verdict for whose sake there is no best value: that on the cheapest, or the first other one that is not known."""
-    verdicts = {each.question: each for each in report.analysis.verdicts}
-    cheapest = verdicts[Question.CHEAPEST]
-    if cheapest.winner is None:
-        return cheapest
-    others = (verdicts[Question.FASTEST], verdicts[Question.MOST_RELIABLE])
-    return next((each for each in others if each.reason in (Reason.FEW_ROUNDS, Reason.UNKNOWN)), cheapest)
+    verdicts = _by_question(report)
+    cheapest, fastest = verdicts[Question.CHEAPEST], verdicts[Question.FASTEST]
+    others = (fastest, verdicts[Question.MOST_RELIABLE])
+    unknown = next((each for each in others if each.reason in (Reason.FEW_ROUNDS, Reason.UNKNOWN)), None)
+    if cheapest.reason is Reason.ALIKE:
+        return unknown or fastest
+    return cheapest if cheapest.winner is None else unknown or cheapest
 
 
 def _margin(verdict: Verdict) -> str:
@@ -121,43 +139,58 @@ def _margin(verdict: Verdict) -> str:
     if verdict.question is Question.MOST_RELIABLE:
         return f": {abs(nearest.direction) * 100:.1f} percentage points more requests with an answer than {other}, the nearest ({basis})"
     ratio = nearest.ratio
-    value = None if ratio is None or ratio.value is None else (ratio.value if winner_is_left else 1 / ratio.value)
-    if value is None:
-        return f", ahead of {other}, the nearest ({basis})"
-    what = "the median time" if verdict.question is Question.FASTEST else "the cost"
-    bounds = ""
+    value = None if ratio is None or not ratio.value else (ratio.value if winner_is_left else 1 / ratio.value)
+    low = high = None
     if ratio is not None and ratio.low is not None and ratio.high is not None and ratio.low > 0:
         low, high = (ratio.low, ratio.high) if winner_is_left else (1 / ratio.high, 1 / ratio.low)
-        bounds = f" [{number(low)} to {number(high)}]"
+    if value is None or value >= 1 or (high is not None and high >= 1):
+        # the test weighs all times, the ratio only the middle ones: where they do not agree the rounds speak
+        lower = nearest.left_lower if winner_is_left else nearest.right_lower
+        word = "faster" if verdict.question is Question.FASTEST else "cheaper"
+        return f": {word} than {other}, the nearest, in {count(lower)} of {_rounds(nearest.rounds)} ({p_text(nearest.p_adjusted)})"
+    what = "the median time" if verdict.question is Question.FASTEST else "the cost"
+    bounds = "" if low is None or high is None else f" [{number(low)} to {number(high)}]"
     return f": {number(value)}{bounds} times {what} of {other}, the nearest ({basis})"
 
 
 def _trade(report: Report) -> str:
-    verdicts = {each.question: each for each in report.analysis.verdicts}
-    cheapest = verdicts[Question.CHEAPEST].winner
+    verdicts = _by_question(report)
+    cheapest, fastest = verdicts[Question.CHEAPEST], verdicts[Question.FASTEST]
+    first = cheapest.winner or fastest.winner
     ahead = [
-        f"{_names(verdicts[question].leaders)} {word}"
+        f"{_names(others)} {word}"
         for question, word in ((Question.FASTEST, "faster"), (Question.MOST_RELIABLE, "more reliable"))
-        if cheapest not in verdicts[question].leaders
+        if (others := tuple(one for one, other in verdicts[question].ahead if other == first))
     ]
-    return f"Yours to choose: {cheapest} is the cheapest, but {' and '.join(ahead)}."
+    kind = "the cheapest" if cheapest.winner is not None else "the fastest, at the same cost"
+    return f"Yours to choose: {first} is {kind}, but {' and '.join(ahead)}"
 
 
 def _what_is_missing(verdict: Verdict, report: Report) -> str:
     if verdict.question is Question.FASTEST:
         without = [str(each.target) for each in report.analysis.targets if not each.jobs]
         if without:
-            return f"no job of {' or '.join(without)} can be in a curve"
+            return f"no job of {_or(without)} can be in a curve"
+        unfinished = [str(each.target) for each in report.analysis.targets if not each.finished]
+        if unfinished:
+            return f"no job of {_or(unfinished)} has finished"
         return "no round holds jobs of every target"
     if verdict.question is Question.CHEAPEST:
         unpriced = [str(each.target) for each in report.summaries if each.cost_usd is None or not each.priced]
         if unpriced:
-            return f"the cost of {' and '.join(unpriced)} is not known"
-        return "some target has no usable answer in the same round as the others"
+            return f"the cost of {in_words(unpriced)} is not known"
+        useless = [str(each.target) for each in report.summaries if not each.totals.succeeded]
+        if useless:
+            return f"{in_words(useless)} gave no usable answer"
+        return "no round holds jobs of every target that are over"
     uncounted = [str(each.target) for each in report.summaries if not each.counted or not each.totals.submitted]
     if uncounted:
-        return f"what became of the requests of {' and '.join(uncounted)} is not known"
+        return f"what became of the requests of {in_words(uncounted)} is not known"
     return "no round holds jobs of every target that are over"
+
+
+def _or(names: list[str]) -> str:
+    return in_words(names).replace(" and ", " or ")
 
 
 def _more(verdict: Verdict, report: Report) -> str:

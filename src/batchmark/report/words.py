@@ -147,6 +147,8 @@ def state_words(state: str) -> str:
     """A state as it reads in a sentence about a job that gave no figure: `expired`, `still running`."""
     if state in _OPEN_STATES:
         return f"still {state}"
+    if state == "unsent":
+        return "not sent yet"
     return "in an unknown state" if state == State.UNKNOWN else state
 
 

@@ -470,3 +470,37 @@ def test_lines_are_taken_one_at_a_time() -> None:
 def test_reading_needs_no_statistics() -> None:
     program = "import sys, batchmark.compare.timings; sys.exit(bool({'numpy', 'scipy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_stray_quote_costs_its_own_line_and_no_other() -> None:
+    lines = [b"created_at,status,turnaround_s,model\n"]
+    lines += [f"{1_760_000_000 + n},completed,{n},m\n".encode() for n in range(500)]
+    lines[12] = b'1760000011,completed,11,"m\n'
+    found = read_timings(lines, name="t.csv", format="csv", target=Target("openai", "m"))
+    assert len(found.jobs) == 499
+    assert [(each.count, each.places) for each in found.kept_out] == [(1, ("line 13",))]
+
+
+def test_a_quoted_field_may_hold_line_ends() -> None:
+    lines = [
+        b"created_at,status,turnaround_s,note\n",
+        b'1760000000,completed,5,"two\n',
+        b'lines"\n',
+        b"1760000001,completed,6,x\n",
+    ]
+    found = read_timings(lines, name="t.csv", format="csv", target=Target("openai", "m"))
+    assert [each.told_s for each in found.jobs] == [5.0, 6.0]
+    assert [each.origin for each in found.jobs] == ["t.csv line 2", "t.csv line 4"]
+
+
+def test_a_duration_that_is_a_date_is_kept_out_and_named() -> None:
+    lines = [b"created_at,status,turnaround_s\n", b"1760000000,completed,1760000000000\n", b"1760000001,completed,6\n"]
+    found = read_timings(lines, name="t.csv", format="csv", target=Target("openai", "m"))
+    assert [each.reason for each in found.kept_out] == ["turnaround_s is longer than ten years"]
+
+
+def test_an_anthropic_batch_that_was_asked_to_stop_and_ended_was_cancelled() -> None:
+    stopped = b'{"created_at": 1760000000, "processing_status": "ended", "cancel_initiated_at": 1760000060, "ended_at": 1760001860}\n'
+    whole = stopped.replace(b'"ended",', b'"ended", "requests": 3, "succeeded": 3,')
+    found = read_timings([stopped, whole], name="t.jsonl", format="jsonl", target=Target("anthropic", "m"))
+    assert [each.batches[0].state for each in found.jobs] == [State.CANCELLED, State.SUCCEEDED]

@@ -172,3 +172,52 @@ def test_rounds_sent_within_an_hour_are_one_mood() -> None:
     spread = analysis(jobs(A, 8), jobs(B, 8))
     assert not spread.one_mood
     assert [each.by for each in spread.breakdowns] == ["hour"]
+
+
+def test_a_round_that_cost_something_and_gave_nothing_counts_against_the_cheapest() -> None:
+    """Half of the rounds of A give nothing usable and cost all the same: by the answer it is the dearer one."""
+    often_empty = jobs(A, 12, cost=lambda n: 0.8, good=lambda n: 0 if n % 2 else 100)
+    found = verdict(Question.CHEAPEST, often_empty, jobs(B, 12, cost=lambda n: 1.0))
+    assert found.winner != A
+    pair = found.differences[0]
+    assert pair.rounds == 12
+    assert pair.ratio is not None
+    assert pair.ratio.value is not None
+    assert 1.59 < pair.ratio.value < 1.61
+
+
+def test_a_target_that_costs_nothing_is_the_cheapest() -> None:
+    assert verdict(Question.CHEAPEST, jobs(A, 8, cost=lambda n: 0.0), jobs(B, 8)).winner == A
+
+
+def test_a_target_with_nothing_to_compare_leaves_the_others_their_verdict_and_is_named() -> None:
+    found = verdict(
+        Question.FASTEST,
+        jobs(A, 12),
+        jobs(B, 12, seconds=lambda n: 900.0 + n),
+        jobs(C, 12, state=lambda n: State.FAILED),
+    )
+    assert (found.winner, found.without) == (A, (C,))
+
+
+def test_at_the_same_cost_the_faster_is_the_best_value() -> None:
+    found = verdict(Question.BEST_VALUE, jobs(A, 10), jobs(B, 10, seconds=lambda n: 10.0 + n))
+    assert (found.winner, found.reason) == (B, Reason.AHEAD)
+
+
+def test_who_is_ahead_of_whom_is_known_of_every_pair() -> None:
+    found = verdict(
+        Question.FASTEST,
+        jobs(A, 12),
+        jobs(B, 12, seconds=lambda n: 300.0 + n),
+        jobs(C, 12, seconds=lambda n: 900.0 + n),
+    )
+    assert set(found.ahead) == {(A, B), (A, C), (B, C)}
+
+
+def test_jobs_that_are_not_over_say_nothing_yet_about_success_or_cost() -> None:
+    half = jobs(A, 8, state=lambda n: State.RUNNING if n % 2 else State.SUCCEEDED)
+    found = analysis(half, jobs(B, 8))
+    assert found.targets[0].success is not None
+    assert found.targets[0].success.n == 400
+    assert {each.rounds for each in found.verdicts if each.question is Question.CHEAPEST} == {4}

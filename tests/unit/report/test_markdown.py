@@ -75,7 +75,8 @@ def test_verdicts_come_before_the_figures_and_caveats_before_both() -> None:
         text.index(mark) for mark in ("**EMULATED**", "Job 8a02 was still", "What may be concluded", "### Figures")
     ]
     assert places == sorted(places)
-    assert "- **Cheapest, best value:** Not enough evidence: the cost of google:gemini-3.1-flash-lite" in text
+    assert "- **Cheapest, best value:** Not enough evidence: 1 round is too few for a verdict" in text
+    assert "Nothing can be said of google:gemini-3.1-flash-lite." in text
 
 
 def test_nobody_is_mentioned_and_nothing_is_linked_by_an_answer() -> None:

@@ -26,7 +26,7 @@ def test_one_round_is_called_no_evidence_about_speed() -> None:
 
 def test_five_rounds_are_no_evidence_and_six_allow_a_verdict() -> None:
     assert "5 rounds are no evidence about speed" in conclusion(many_rounds_report(5))
-    assert conclusion(many_rounds_report(6)).startswith("6 rounds tell which target is fastest. ")
+    assert conclusion(many_rounds_report(6)).startswith("6 rounds tell which target is fastest and best value. ")
 
 
 def test_rounds_that_were_sent_at_once_are_called_one_mood() -> None:
@@ -41,7 +41,7 @@ def test_several_answers_are_one_sentence() -> None:
 
 def test_targets_that_are_not_told_apart_are_said_to_be_so() -> None:
     jobs = [job(target, batch(), id=f"{target}{n}", round=n) for n in range(1, 8) for target in (OPENAI, ANTHROPIC)]
-    assert conclusion(report_of(jobs)).startswith("7 rounds do not tell these targets apart.")
+    assert conclusion(report_of(jobs)).startswith("7 rounds name no target; why is said with each question.")
 
 
 def test_the_facts_name_the_work_the_runs_the_seed_and_the_age_of_the_prices() -> None:

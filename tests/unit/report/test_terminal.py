@@ -159,7 +159,7 @@ def test_chances_are_one_row_for_each_target() -> None:
     chances = [line for line in rows if "%" in line and line.startswith(("openai", "google", "anthropic"))]
     assert [line.split()[:2] for line in chances] == [
         ["openai:gpt-5-nano", "20"],
-        ["google:gemini-3.1-flash-lite", "19"],
+        ["google:gemini-3.1-flash-lite", "20"],
         ["anthropic:claude-haiku-4-5", "20"],
     ]
 

@@ -96,14 +96,15 @@ def test_too_few_rounds_are_no_evidence_and_say_how_many_it_takes() -> None:
 def test_an_unknown_cost_leaves_the_cheapest_and_the_best_value_open_for_the_same_reason() -> None:
     found = said(troubled_report())
     assert found[Question.CHEAPEST].headline == (
-        "Not enough evidence: the cost of google:gemini-3.1-flash-lite and anthropic:claude-haiku-4-5 is not known."
+        "Not enough evidence: 1 round is too few for a verdict, which takes 6 or more. "
+        "Nothing can be said of google:gemini-3.1-flash-lite."
     )
     assert found[Question.BEST_VALUE].headline == found[Question.CHEAPEST].headline
 
 
 def test_differences_that_may_be_chance_say_how_many_rounds_more_would_tell() -> None:
     fastest = said(simulated_report(targets=3, rounds=20))[Question.FASTEST]
-    assert fastest.headline.startswith("Not enough evidence: the differences seen in 19 rounds may be chance; about ")
+    assert fastest.headline.startswith("Not enough evidence: the differences seen in 20 rounds may be chance; about ")
     assert fastest.headline.endswith(" more rounds would tell a difference of 1.5 times.")
 
 
@@ -111,7 +112,9 @@ def test_a_target_that_never_finishes_is_counted_and_not_left_out() -> None:
     jobs = [job(OPENAI, batch(), id=f"a{n}", round=n) for n in range(1, 8)]
     jobs += [job(ANTHROPIC, batch(state=State.EXPIRED, ended=200), id=f"b{n}", round=n) for n in range(1, 8)]
     fastest = said(report_of(jobs))[Question.FASTEST]
-    assert fastest.headline.startswith("openai:gpt-5-nano, ahead of anthropic:claude-haiku-4-5, the nearest (7 rounds")
+    assert fastest.headline.startswith(
+        "openai:gpt-5-nano: faster than anthropic:claude-haiku-4-5, the nearest, in 7 of 7 rounds"
+    )
     assert fastest.evidence[1] == (
         "anthropic:claude-haiku-4-5: median not said below 6 finished jobs (n=0), 0 of 7 jobs finished "
         "(7 expired: counted as not done up to then)"
