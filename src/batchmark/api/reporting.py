@@ -160,10 +160,10 @@ async def report_history(workspace: Workspace, providers: Sequence[str], *, hour
     names = ", ".join(dict.fromkeys(providers))
     if not found.jobs:
         raise BadInput(
-            f"no batch of the last {hours:g} hours on {names}, so there is nothing to report",
+            f"no batch of the last {duration(hours * 3600)} on {names}, so there is nothing to report",
             hint="look further back with --hours",
         )
-    about = f"batches of the last {hours:g} hours on {names}"
+    about = f"batches of the last {duration(hours * 3600)} on {names}"
     return _of_records(
         Kind.HISTORY, about, found.jobs, found.kept_out, found.round_is, found.notes, emulated=workspace.emulate
     )

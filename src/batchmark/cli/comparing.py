@@ -62,7 +62,7 @@ def compare(
             staged = stage_comparison(
                 workspace, plan, targets, jobs=jobs, spread_s=spread_s, seed=seed, expect=expected, tell=watch
             )
-            over = f", sent over {duration(spread_s)}" if spread_s else ""
+            over = f", sent over {duration(spread_s)}" if spread_s and jobs > 1 else ""
             out.note(
                 f"run {staged.run.id}{out.mark}: {plural(jobs, 'round')} of {len(targets)} targets{over}; "
                 f"if anything stops it: batchmark resume {staged.run.id}"

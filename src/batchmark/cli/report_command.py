@@ -26,7 +26,9 @@ def report(
             show_default=False,
         ),
     ] = None,
-    hours: Annotated[float, typer.Option(min=0.01, help="How far back the history goes.")] = 720.0,
+    hours: Annotated[
+        float | None, typer.Option(min=0.01, help="How far back the history goes. Default: 720.", show_default=False)
+    ] = None,
     timings: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Anybody's records of batches: CSV or JSONL.", show_default=False),

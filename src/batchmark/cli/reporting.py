@@ -15,12 +15,14 @@ from batchmark.errors import BadInput
 
 __all__ = ["Places", "report"]
 
+_HOURS = 720.0
+
 
 def report(
     runs: Sequence[str],
     *,
     history: Sequence[str],
-    hours: float,
+    hours: float | None,
     timings: Path | None,
     as_target: str | None,
     force: bool,
@@ -39,6 +41,10 @@ def report(
         )
     if as_target is not None and timings is None:
         raise BadInput("--as says what records of --timings are of; there are none here")
+    if hours is not None and not history:
+        raise BadInput("--hours says how far a history goes back; there is none here", hint="add --history PROVIDER")
+    if force and (timings is not None or history):
+        raise BadInput("--force compares runs that are not alike; there are no runs here")
     if (expect or match) and given and given != ["runs"]:
         raise BadInput(f"--expect and --match are about answers, and {given[0]} has none")
     places.ensure_writable()
@@ -51,7 +57,7 @@ def report(
         elif history:
             with Watch(quiet=quiet) as watch:
                 found = asyncio.run(
-                    use.report_history(workspace, list(dict.fromkeys(history)), hours=hours, tell=watch)
+                    use.report_history(workspace, list(dict.fromkeys(history)), hours=hours or _HOURS, tell=watch)
                 )
         else:
             found = use.report_runs(workspace, runs, force=force, expect=expected)

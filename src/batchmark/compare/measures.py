@@ -211,7 +211,9 @@ def measure(job: JobFacts) -> JobMeasures:
     single = batches[0] if len(batches) == 1 else None
     finished = state is State.SUCCEEDED
     created = min((batch.created_at for batch in batches if batch.created_at), default=None)
-    ended = max((batch.ended_at for batch in batches if batch.ended_at), default=None)
+    # where one of several does not tell its end, the others' ends are not the job's
+    ends = [batch.ended_at for batch in batches if batch.ended_at is not None]
+    ended = max(ends) if ends and len(ends) == len(batches) else None
     seen_ended = max((batch.seen_ended_at for batch in batches if batch.seen_ended_at), default=None)
     turnaround = (_seconds(created, ended) if job.told_s is None else job.told_s) if finished else None
     polled = False
