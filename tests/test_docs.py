@@ -80,7 +80,9 @@ def reference() -> str:
     pages = [
         [],
         *(["openai", name] for name in provider),
+        *([name] for name in ("run", "resume", "runs", "show", "watch", "cancel", "export", "clean")),
         ["compare"],
+        ["report"],
         ["estimate"],
         ["doctor"],
         ["emulator"],
