@@ -15,7 +15,7 @@ __all__ = ["report"]
 def report(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN]...", help="Runs of the same workload. Default: the newest.", show_default=False),
+        typer.Argument(metavar="RUN", help="Runs of the same workload. Default: the newest.", show_default=False),
     ] = None,
     history: Annotated[
         list[str] | None,

@@ -193,7 +193,7 @@ def export(
 def clean(
     run: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN]...", help="These runs. Default: all that have ended.", show_default=False),
+        typer.Argument(metavar="RUN", help="These runs. Default: all that have ended.", show_default=False),
     ] = None,
     older_than: Annotated[float, typer.Option(min=0.0, metavar="DAYS", help="Only runs that ended so long ago.")] = 0.0,
     local: Annotated[bool, typer.Option("--local", help="Here only; no provider is asked.")] = False,
