@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
@@ -34,6 +35,7 @@ def facts_of(
     shards, batches, events = ledger.shards(job.id), ledger.batches(job.id), ledger.events(job.id)
     totals = msgspec.convert(job.totals, Totals) if job.totals is not None else sum_up(shards)
     first = {shard.id for shard in shards if shard.attempt == 1}
+    seen = _Seen.of(events, our_clock_counts=time_scale == 1.0)
     submitted = {event.shard_id: event.at for event in events if event.kind == "submitted" and event.shard_id in first}
     return JobFacts(
         id=job.id,
@@ -48,11 +50,7 @@ def facts_of(
         problem=job.problem,
         totals=totals,
         arrivals=tuple(sorted(_arrivals(shards))),
-        batches=tuple(
-            _batch_facts(batches[shard.id], shard, events, our_clock_counts=time_scale == 1.0)
-            for shard in shards
-            if shard.id in batches
-        ),
+        batches=tuple(_batch_facts(batches[shard.id], shard, seen) for shard in shards if shard.id in batches),
         origin=f"run {job.run_id}",
         unsent=sum(shard.state in ("staged", "uploaded", "intended") for shard in shards),
         refused=sum(_never_sent(shard, batches) and shard.problem != CANCELLED_UNSENT for shard in shards),
@@ -76,17 +74,36 @@ def _arrivals(shards: list[ShardRecord]) -> list[tuple[datetime, int]]:
     return found
 
 
-def _batch_facts(
-    batch: BatchRecord, shard: ShardRecord, events: list[EventRecord], *, our_clock_counts: bool
-) -> BatchFacts:
-    seen_ended = [event.at for event in events if event.shard_id == shard.id and event.kind in _ENDINGS]
-    looked = max((event.detail or "" for event in events if event.kind == LOOKED), default="")
-    asked = [event.at for event in events if event.kind == CANCEL_ASKED] + [
-        at for at in (batch.cancel_asked_at,) if at is not None
-    ]
-    cancelling = min(asked, default=None) if our_clock_counts else None
-    if cancelling is not None and batch.created_at is not None:
-        cancelling = max(cancelling, batch.created_at)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """What the events of a job (oldest first) tell of its batches: when each was seen ended, the last look, and the user's cancel."""
+
+    ended_at: Mapping[int, datetime]
+    looked_at: datetime | None
+    cancelled_at: datetime | None
+    our_clock_counts: bool
+
+    @classmethod
+    def of(cls, events: Sequence[EventRecord], *, our_clock_counts: bool) -> _Seen:
+        ended = {event.shard_id: event.at for event in events if event.shard_id is not None and event.kind in _ENDINGS}
+        looks = [event.detail for event in events if event.kind == LOOKED and event.detail]
+        cancels = [event.at for event in events if event.kind == CANCEL_ASKED]
+        return cls(
+            ended_at=ended,
+            looked_at=datetime.fromisoformat(max(looks)) if looks else None,
+            cancelled_at=min(cancels, default=None),
+            our_clock_counts=our_clock_counts,
+        )
+
+    def cancelling_at(self, batch: BatchRecord) -> datetime | None:
+        """When a batch was asked to stop, as a time of its life."""
+        asked = [at for at in (self.cancelled_at, batch.cancel_asked_at) if at is not None]
+        if not self.our_clock_counts or not asked or State(batch.state) not in (State.CANCELLING, State.CANCELLED):
+            return None
+        return min(asked) if batch.created_at is None else max(min(asked), batch.created_at)
+
+
+def _batch_facts(batch: BatchRecord, shard: ShardRecord, seen: _Seen) -> BatchFacts:
     return BatchFacts(
         id=batch.id,
         state=State(batch.state),
@@ -98,9 +115,9 @@ def _batch_facts(
         ended_at=batch.ended_at,
         shard=shard.number,
         attempt=shard.attempt,
-        cancelling_at=cancelling if State(batch.state) in (State.CANCELLING, State.CANCELLED) else None,
-        last_seen_at=datetime.fromisoformat(looked) if looked else None,
-        seen_ended_at=max(seen_ended, default=None),
+        cancelling_at=seen.cancelling_at(batch),
+        last_seen_at=seen.looked_at,
+        seen_ended_at=seen.ended_at.get(shard.id),
         collected_at=shard.collected_at,
         unseen_s=batch.unseen_s,
     )

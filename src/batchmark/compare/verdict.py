@@ -115,20 +115,20 @@ def compare_costs(targets: Sequence[Target], jobs: Sequence[JobMeasures]) -> lis
     counts in full. The ratio is that of the sums, as the figures show it.
     """
     known = [each for each in jobs if each.state.terminal and each.job.totals.cost_usd is not None and each.job.priced]
-    table = _by_round(targets, known)
+    table = {
+        target: {
+            block: (
+                sum(each.job.totals.cost_usd or 0.0 for each in mine),
+                sum(each.job.totals.succeeded for each in mine),
+            )
+            for block, mine in rounds.items()
+        }
+        for target, rounds in _by_round(targets, known).items()
+    }
     found = []
     for left, right in combinations(targets, 2):
         both = sorted(table[left].keys() & table[right].keys())
-        sums = {
-            side: [
-                (
-                    sum(each.job.totals.cost_usd or 0.0 for each in table[side][block]),
-                    sum(each.job.totals.succeeded for each in table[side][block]),
-                )
-                for block in both
-            ]
-            for side in (left, right)
-        }
+        sums = {side: [table[side][block] for block in both] for side in (left, right)}
         costs = {side: sum(cost for cost, _ in sums[side]) for side in sums}
         usable = {side: sum(good for _, good in sums[side]) for side in sums}
         if not usable[left] or not usable[right]:

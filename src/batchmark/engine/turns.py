@@ -40,6 +40,7 @@ class Turns:
         self, jobs: Sequence[JobRecord], *, seed: int, starts_s: dict[int, float], clock: Callable[[], float]
     ) -> None:
         self._waiting = in_order(jobs, seed)
+        self._rounds = {job.id: job.round for job in jobs}
         now = clock()
         self._starts = {number: now + after for number, after in starts_s.items()}
         self._clock = clock
@@ -54,8 +55,7 @@ class Turns:
         """How soon it is worth asking again."""
         if self.is_open(job_id):
             return 0.0
-        job = next(each for each in self._waiting if each.id == job_id)
-        return max(_SOON_S, self._starts.get(job.round, 0.0) - self._clock())
+        return max(_SOON_S, self._starts.get(self._rounds[job_id], 0.0) - self._clock())
 
     def passed(self, job_id: str) -> None:
         """The job is sent, or cannot be for now."""
