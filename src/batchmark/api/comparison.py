@@ -11,15 +11,16 @@ from batchmark.api.reporting import report_runs
 from batchmark.api.scoring import Expect
 from batchmark.api.staging import StagedRun, new_run, record, stage_run
 from batchmark.api.workspace import Workspace
-from batchmark.domain.target import Target
+from batchmark.domain.target import Target, parse_target
 from batchmark.engine.events import Listener
 from batchmark.engine.options import DriveOptions
+from batchmark.errors import BatchmarkError
 from batchmark.ledger.records import RunRecord
 from batchmark.providers import registry
 from batchmark.report.content import Report
 from batchmark.workload.rows import Workload
 
-__all__ = ["Plan", "drive_comparison", "plan_comparison", "prepare_answers", "stage_comparison"]
+__all__ = ["Plan", "drive_comparison", "plan_comparison", "prepare_answers", "stage_comparison", "targets_of"]
 
 # What an answer of the small model takes at the speed of writing: 22 tokens were written per answer of the bundled
 # sample (at most 48), and reading its prompt takes about as long as writing 8 more.
@@ -96,7 +97,7 @@ async def prepare_answers(workspace: Workspace, plan: Plan, targets: Sequence[Ta
     if workspace.answer_speed() is None:
         return plan
     staged = stage_comparison(workspace, plan, targets, jobs=1, kind="warm-up", tell=tell)
-    await drive_comparison(workspace, staged.run, tell=tell)
+    await _driven(workspace, staged.run, tell)
     note = "The emulator's model wrote its answers before the first round, so durations follow its profile, not this machine"
     return replace(plan, notes=(*plan.notes, note))
 
@@ -107,6 +108,13 @@ async def drive_comparison(workspace: Workspace, run: RunRecord, *, tell: Listen
     A target that cannot go on (bad key, refusal, unreachable) is told of and stands in the report with what it has; the others finish.
     Raises the first such error where no target could do anything at all.
     """
+    errors = await _driven(workspace, run, tell)
+    notes = (run.input or {}).get("notes") or ()
+    return report_runs(workspace, [run.id], caveats=[*(error.message for error in errors), *notes])
+
+
+async def _driven(workspace: Workspace, run: RunRecord, tell: Listener) -> list[BatchmarkError]:
+    """Drive every job to its end, and return what stopped an account. Raises the first of them where no batch was made at all."""
     jobs = workspace.ledger.jobs(run.id)
     # a job's time must not hold the import of an SDK
     warm_up([registry.find(name) for name in dict.fromkeys(job.provider for job in jobs)])
@@ -116,5 +124,10 @@ async def drive_comparison(workspace: Workspace, run: RunRecord, *, tell: Listen
         raise next(iter(errors.values()))
     if all(job.ended_at is not None for job in jobs):
         workspace.ledger.record_run_end(run.id)
-    notes = (run.input or {}).get("notes") or ()
-    return report_runs(workspace, [run.id], caveats=[*(error.message for error in errors.values()), *notes])
+    return list(errors.values())
+
+
+def targets_of(on: Sequence[str]) -> list[Target]:
+    """The different targets that a user names, in order: `provider:model`, or a provider for its default model. Raises BadInput."""
+    models = registry.default_models(*(text.partition(":")[0] for text in on))
+    return list(dict.fromkeys(parse_target(text, models) for text in on))

@@ -15,14 +15,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from batchmark.api.comparison import drive_comparison, plan_comparison, prepare_answers, stage_comparison
+from batchmark.api.comparison import drive_comparison, plan_comparison, prepare_answers, stage_comparison, targets_of
 from batchmark.api.library import Input, as_file, ignore, open_workspace
 from batchmark.api.reporting import report_runs, report_timings, target_of_records
 from batchmark.api.scoring import Expect, check_expect
-from batchmark.domain.target import parse_target
 from batchmark.engine.events import Event
 from batchmark.errors import BadInput
-from batchmark.providers.registry import default_models
 from batchmark.report.comparison import Comparison
 from batchmark.workload.rows import Workload
 from batchmark.workload.template import template_of
@@ -60,7 +58,7 @@ async def run_comparison_async(
 
     Raises BadInput (nothing was sent), Configuration, and the first error of a provider where no target could do anything at all.
     """
-    targets = list(dict.fromkeys(parse_target(text, default_models(text.partition(":")[0])) for text in on))
+    targets = targets_of(on)
     if len(targets) < 2:
         raise BadInput("a comparison needs two different targets or more")
     tell = on_event or ignore

@@ -6,17 +6,17 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from batchmark.api.comparison import drive_comparison, plan_comparison, prepare_answers, stage_comparison
+from batchmark.api.comparison import drive_comparison, plan_comparison, prepare_answers, stage_comparison, targets_of
 from batchmark.api.scoring import check_expect
 from batchmark.api.workspace import Workspace
 from batchmark.cli.leaving import Places, expect_of, leave, parse_span
 from batchmark.cli.output import Output
 from batchmark.cli.progress import Watch
 from batchmark.cli.running import said_how_to_return
-from batchmark.domain.target import Target, parse_target
+from batchmark.domain.target import Target
 from batchmark.errors import BadInput, Configuration
 from batchmark.ledger.records import RunRecord
-from batchmark.providers.registry import BUILT_IN, default_models, find
+from batchmark.providers.registry import BUILT_IN, find
 from batchmark.report.content import Report
 from batchmark.report.words import duration, plural
 from batchmark.workload.rows import Workload, sample_path
@@ -85,8 +85,7 @@ def _targets(workspace: Workspace, on: Sequence[str]) -> list[Target]:
     if on:
         for text in on:
             find(text.partition(":")[0])
-        models = default_models(*(text.partition(":")[0] for text in on))
-        targets = list(dict.fromkeys(parse_target(text, models) for text in on))
+        targets = targets_of(on)
         if len(targets) < 2:
             raise BadInput("a comparison needs two different targets or more", hint="add another --on provider:model")
         return targets
