@@ -211,14 +211,7 @@ def _totals(spec: ProviderSpec, snapshot: Snapshot) -> Totals:
     failed = min(counts.failed or 0, counts.total - succeeded)
     left = counts.total - succeeded - failed
     totals = Totals(submitted=counts.total, succeeded=succeeded, errored=failed)
-    if state is State.EXPIRED:
-        totals.expired = left
-    elif state is State.CANCELLED:
-        totals.cancelled = left
-    elif state is State.FAILED:
-        totals.errored += left
-    else:
-        totals.missing = left
+    totals.add_rest(left, state)
     return totals
 
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from batchmark.api.forecast import Forecast, Sample, cheapest, forecast
 from batchmark.api.workspace import Workspace
 from batchmark.cli.output import Output
+from batchmark.compare.measures import MIN_FINISHED
 from batchmark.domain.target import parse_target
 from batchmark.engine.estimate import RANGE
 from batchmark.providers import registry
@@ -36,7 +37,7 @@ from batchmark.workload.template import template_of
 __all__ = ["estimate"]
 
 # Below so many finished batches a quantile is no statistic.
-_FEWEST = {50: 6, 90: 36}
+_FEWEST = {50: MIN_FINISHED[0.5], 90: MIN_FINISHED[0.9]}
 
 
 def estimate(

@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 
 from batchmark.compare.difference import Difference, compare_times
-from batchmark.compare.intervals import MIN_FINISHED, Quantile, Share, quantiles, share_by_round
+from batchmark.compare.intervals import MIN_ROUNDS, Quantile, Share, quantiles, share_by_round
 from batchmark.compare.measures import JobMeasures
 from batchmark.compare.observations import LeftOut, Observation, observe
 from batchmark.compare.power import FACTOR, PowerHint, rounds_to_tell
@@ -160,7 +160,7 @@ def _one(
         if not each.finished:
             unfinished[each.state.value] = unfinished.get(each.state.value, 0) + 1
     band = None
-    if resampling.rounds >= MIN_FINISHED[0.5] and curve.events:
+    if resampling.rounds >= MIN_ROUNDS and curve.events:
         at = curve.times_s
         if len(at) > _BAND_POINTS:
             at = at[np.unique(np.linspace(0, len(at) - 1, _BAND_POINTS).round().astype(int))]

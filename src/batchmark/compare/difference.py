@@ -21,10 +21,20 @@ from scipy import stats
 
 from batchmark.compare.intervals import MIN_FINISHED, MIN_ROUNDS
 from batchmark.compare.observations import Observation
-from batchmark.compare.survival import Curve, Floats, Resampling, fit, percentiles, quantile
+from batchmark.compare.survival import Bools, Curve, Floats, Ints, Resampling, fit, percentiles, quantile
 from batchmark.domain.target import Target
 
-__all__ = ["ALPHA", "Difference", "Ratio", "compare_times", "flip_signs", "holm", "normal_scores", "round_differences"]
+__all__ = [
+    "ALPHA",
+    "Difference",
+    "Ratio",
+    "compare_times",
+    "flip_signs",
+    "holm",
+    "normal_scores",
+    "pair_columns",
+    "round_differences",
+]
 
 ALPHA = 0.05
 _EXACT_ROUNDS = 13  # all 8,192 ways to set the signs; beyond, so many random ones
@@ -126,6 +136,17 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return adjusted
 
 
+def pair_columns(left: Target, right: Target, observations: Sequence[Observation]) -> tuple[Floats, Bools, Bools, Ints]:
+    """The jobs of two targets as columns: seconds, whether finished, whether the left one's, and round."""
+    mine = [each for each in observations if each.target in (left, right)]
+    return (
+        np.array([each.seconds for each in mine], dtype=np.float64),
+        np.array([each.finished for each in mine], dtype=np.bool_),
+        np.array([each.target == left for each in mine], dtype=np.bool_),
+        np.array([each.round for each in mine], dtype=np.int64),
+    )
+
+
 def compare_times(
     left: Target, right: Target, observations: Sequence[Observation], resamplings: Mapping[Target, Resampling]
 ) -> Difference:
@@ -133,12 +154,8 @@ def compare_times(
 
     `resamplings` of both targets must draw the same rounds.
     """
-    mine = [each for each in observations if each.target in (left, right)]
-    seconds = np.array([each.seconds for each in mine], dtype=np.float64)
-    finished = np.array([each.finished for each in mine], dtype=np.bool_)
-    is_left = np.array([each.target == left for each in mine], dtype=np.bool_)
-    blocks = np.array([each.round for each in mine], dtype=np.int64)
-    if not len(mine) or is_left.all() or not is_left.any():
+    seconds, finished, is_left, blocks = pair_columns(left, right, observations)
+    if not len(seconds) or is_left.all() or not is_left.any():
         return Difference(left=left, right=right, rounds=0, direction=0.0, p_value=None)
     differences = round_differences(normal_scores(seconds, finished), is_left, blocks)
     enough = len(differences) >= MIN_ROUNDS and finished.any()

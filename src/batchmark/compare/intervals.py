@@ -9,14 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from batchmark.compare.measures import MIN_N_MEDIAN
+from batchmark.compare.measures import MIN_FINISHED
 from batchmark.compare.survival import Curve, Resampling, percentiles, quantile
 
 __all__ = ["MIN_FINISHED", "MIN_ROUNDS", "Quantile", "Share", "quantiles", "share_by_round", "wilson"]
 
-# Finished jobs below which no 95 % interval of a quantile lies inside the data: the smallest n with 1 - part**n - (1 - part)**n >= 0.95
-# for the median (6), and n with part**n <= 0.025 for the others (36 and 368).
-MIN_FINISHED = {0.5: MIN_N_MEDIAN, 0.9: 36, 0.99: 368}
 MIN_ROUNDS = 6
 _Z = 1.959963984540054
 

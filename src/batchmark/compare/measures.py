@@ -17,6 +17,7 @@ from batchmark.domain.target import Target
 from batchmark.domain.totals import Totals
 
 __all__ = [
+    "MIN_FINISHED",
     "MIN_N_MEDIAN",
     "BatchFacts",
     "JobFacts",
@@ -30,6 +31,9 @@ __all__ = [
 
 # Below this many finished jobs a median has no 95 % interval inside the data (binomial, two-sided), so points are shown instead.
 MIN_N_MEDIAN = 6
+# The same for the quantiles of a curve: the smallest n with 1 - part**n - (1 - part)**n >= 0.95 for the median, with part**n <= 0.025 for
+# the others.
+MIN_FINISHED = {0.5: MIN_N_MEDIAN, 0.9: 36, 0.99: 368}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

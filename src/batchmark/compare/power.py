@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from batchmark.compare.difference import ALPHA, normal_scores, round_differences
+from batchmark.compare.difference import ALPHA, normal_scores, pair_columns, round_differences
 from batchmark.compare.intervals import MIN_ROUNDS
 from batchmark.compare.observations import Observation
 from batchmark.compare.survival import Bools, Floats, Ints
@@ -51,14 +51,10 @@ def rounds_to_tell(
 
     `pairs` is how many pairs are compared at once: each then is judged at a stricter level.
     """
-    mine = [each for each in observations if each.target in (left, right)]
-    blocks = np.array([each.round for each in mine], dtype=np.int64)
-    is_left = np.array([each.target == left for each in mine], dtype=np.bool_)
+    seconds, finished, is_left, blocks = pair_columns(left, right, observations)
     there = len(set(blocks[is_left]) & set(blocks[~is_left]))
     if there < _FEWEST_ROUNDS:
         return None
-    seconds = np.array([each.seconds for each in mine], dtype=np.float64)
-    finished = np.array([each.finished for each in mine], dtype=np.bool_)
     try:
         rounds = rounds_needed(seconds, finished, is_left, blocks, factor=factor, alpha=ALPHA / pairs)
     except ValueError:

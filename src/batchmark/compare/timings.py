@@ -388,12 +388,6 @@ def _counts(state: State, fields: Fields) -> tuple[int, Totals, bool]:
     if left < 0:
         raise Unusable("counts that do not add up")
     totals = Totals(submitted=requests, succeeded=succeeded, errored=failed or 0, expired=expired, usage=usage)
-    if state is State.EXPIRED:
-        totals.expired += left
-    elif state is State.CANCELLED:
-        totals.cancelled += left
-    elif state is State.FAILED or failed is None:
-        totals.errored += left
-    else:
-        totals.missing += left
+    # where nobody counted the failed ones, they are what is left
+    totals.add_rest(left, State.FAILED if failed is None and state is State.SUCCEEDED else state)
     return requests, totals, True

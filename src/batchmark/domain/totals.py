@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from batchmark.domain.lifecycle import State
 from batchmark.domain.result import Failure, Outcome
 from batchmark.domain.usage import NO_USAGE, Usage
 
@@ -59,6 +60,18 @@ class Totals(msgspec.Struct):
                 self.errors[error.code] = ErrorGroup(1, error.message, error.retryable)
             else:
                 group.count += 1
+
+    def add_rest(self, rows: int, state: State) -> None:
+        """Count rows of which nothing else is told by how their batch ended."""
+        match state:
+            case State.EXPIRED:
+                self.expired += rows
+            case State.CANCELLED:
+                self.cancelled += rows
+            case State.FAILED:
+                self.errored += rows
+            case _:
+                self.missing += rows
 
     def take_out(self, other: Totals) -> None:
         """Take rows out again that are counted elsewhere, by a later attempt. What they used and cost stays: it is paid."""

@@ -37,7 +37,7 @@ from batchmark.compare.intervals import Quantile
 from batchmark.compare.measures import JobMeasures
 from batchmark.compare.survival import Floats
 from batchmark.report.content import Report
-from batchmark.report.table import emulated_targets
+from batchmark.report.table import marked_targets
 from batchmark.report.words import visible
 
 __all__ = ["SCHEMA", "column", "page_data"]
@@ -60,8 +60,7 @@ def page_data(report: Report, *, save_bytes: int = 0) -> dict[str, Any]:
     """The object that is embedded in the page, without as many columns as it takes to save so many bytes."""
     base = min((at for each in report.jobs if (at := each.submitted_at) is not None), default=report.created_at)
     columns = {name: column(values) for name, values in _columns(report, base).items()}
-    emulated = emulated_targets(report)
-    mixed = emulated if len(emulated) < len(report.summaries) else frozenset()
+    mixed = marked_targets(report)
     left_out: list[str] = []
     for names in _LEFT_OUT_FIRST:
         if save_bytes <= 0:

@@ -17,11 +17,20 @@ from batchmark.compare.scoring import Agreement
 from batchmark.compare.survival import Curve, done_by
 from batchmark.domain.target import Target
 from batchmark.report.content import Report
-from batchmark.report.table import emulated_targets
+from batchmark.report.table import marked_targets
 from batchmark.report.verdicts import interval_text, p_text, share_text
 from batchmark.report.words import count, number, percent, round_time
 
-__all__ = ["Grid", "breakdown_grids", "chances", "chances_grid", "pairs_grid"]
+__all__ = [
+    "Grid",
+    "breakdown_grids",
+    "chances",
+    "chances_grid",
+    "hint_cell",
+    "p_cell",
+    "pairs_grid",
+    "ratio_cell",
+]
 
 _MOST_TIMES = 6
 _FEWEST_TIMES = 4
@@ -59,8 +68,7 @@ def chances_grid(report: Report) -> Grid | None:
     if not times:
         return None
     banded = any(each.band is not None for each in analyses)
-    marked = emulated_targets(report)
-    mixed = marked and len(marked) < len(analyses)
+    marked = marked_targets(report)
     note = "share of the n jobs in the curve that are done so long after they were accepted (provider's clock)"
     if banded:
         note += ", with 95 % intervals"
@@ -72,7 +80,7 @@ def chances_grid(report: Report) -> Grid | None:
         columns=("", "n", *(round_time(at) for at in times)),
         rows=tuple(
             (
-                f"{each.target}{' (emulated)' if mixed and each.target in marked else ''}",
+                f"{each.target}{' (emulated)' if each.target in marked else ''}",
                 count(each.jobs),
                 *_chance_cells(each, times),
             )
@@ -123,12 +131,9 @@ def pairs_grid(report: Report) -> Grid | None:
     agreements = {frozenset((each.left, each.right)): each for each in report.scores.agreements}
     hints = {frozenset((each.left, each.right)): each for each in report.analysis.hints}
     columns = {
-        "ratio of medians": [_ratio_text(each) for each in differences],
-        "p": [
-            _NOTHING if each.p_adjusted is None else p_text(each.p_adjusted).removeprefix("p ").removeprefix("= ")
-            for each in differences
-        ],
-        "more rounds": [_hint_text(each, hints.get(_pair(each))) for each in differences],
+        "ratio of medians": [ratio_cell(each) or _NOTHING for each in differences],
+        "p": [p_cell(each.p_adjusted) or _NOTHING for each in differences],
+        "more rounds": [hint_cell(each, hints.get(_pair(each)), none="0") or _NOTHING for each in differences],
         "same answer": [_agreement_text(agreements.get(_pair(each))) for each in differences],
     }
     said = {name: cells for name, cells in columns.items() if any(cell != _NOTHING for cell in cells)}
@@ -159,24 +164,27 @@ def _pair(each: Difference) -> frozenset[Target]:
     return frozenset((each.left, each.right))
 
 
-def _ratio_text(each: Difference) -> str:
+def ratio_cell(each: Difference) -> str | None:
+    """The ratio of medians with its interval; None where nothing is known of it."""
     ratio = each.ratio
     if ratio is None or (ratio.value is None and ratio.low is None and ratio.high is None):
-        return _NOTHING
+        return None
     bounds = interval_text(*(None if bound is None else number(bound) for bound in (ratio.low, ratio.high)))
     return f"{'not known' if ratio.value is None else number(ratio.value)}{bounds}"
 
 
-def _p_cell(each: Difference) -> str:
-    return _NOTHING if each.p_adjusted is None else p_text(each.p_adjusted).removeprefix("p ").removeprefix("= ")
+def p_cell(value: float | None) -> str | None:
+    """A p-value without its letter; None where nothing was tested."""
+    return None if value is None else p_text(value).removeprefix("p ").removeprefix("= ")
 
 
-def _hint_text(each: Difference, hint: PowerHint | None) -> str:
+def hint_cell(each: Difference, hint: PowerHint | None, *, none: str) -> str | None:
+    """How many rounds more would tell (`none`: the word for no more); None where the pair is told apart or nothing is known."""
     if each.significant or hint is None:
-        return _NOTHING
+        return None
     if hint.more is None:
         return "more than anybody sends"
-    return f"about {count(hint.more)}" if hint.more else "0"
+    return f"about {count(hint.more)}" if hint.more else none
 
 
 def _agreement_text(each: Agreement | None) -> str:

@@ -26,7 +26,7 @@ from batchmark.report.marking import marked
 from batchmark.report.picture import costs, outcomes, timeline
 from batchmark.report.sections import agreements, breakdowns, curve_text, errors, fold, lanes_text, pairs, quantiles
 from batchmark.report.statements import METHOD, conclusion, emulation_notice, kept_out_text
-from batchmark.report.table import comparison, emulated_targets
+from batchmark.report.table import comparison, emulated_targets, marked_targets
 from batchmark.report.verdicts import grouped, sayings, share_text
 from batchmark.report.words import count, duration, moment, money, plural, state_words, visible
 
@@ -75,7 +75,7 @@ def _values(report: Report) -> dict[str, Any]:
         "verdicts": grouped(sayings(report)),
         "emulated": emulated,
         # where some are real, the emulated ones are marked in every legend too
-        "mixed": emulated if len(emulated) < len(report.summaries) else frozenset(),
+        "mixed": marked_targets(report),
         "groups": comparison(report),
         "keys": _keys(report),
         "no_curve": curve_text(report),

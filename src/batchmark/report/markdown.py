@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from batchmark.report.content import AnswerCell, Report, SampleRow
 from batchmark.report.grids import Grid, breakdown_grids, chances_grid, pairs_grid
+from batchmark.report.sections import errors, problems
 from batchmark.report.statements import METHOD, conclusion, emulation_notice, facts, kept_out_text
 from batchmark.report.table import comparison, emulated_targets
 from batchmark.report.verdicts import grouped, sayings
@@ -48,7 +49,7 @@ def render_markdown(report: Report) -> str:
         _grid(pairs_grid(report)),
         _list("Records in no figure", [kept_out_text(each) for each in report.kept_out]),
         *(_folded(grid) for grid in breakdown_grids(report)),
-        _list("Jobs with a problem", _problems(report)),
+        _list("Jobs with a problem", problems(report, _ERROR_LIMIT)),
         _list("Errors", _errors(report)),
     ]
     method = _method()
@@ -177,21 +178,12 @@ def _folded(grid: Grid) -> str:
     return f"<details><summary>{_inline(grid.title)}</summary>\n\n{note}{_tables(grid)}\n\n</details>"
 
 
-def _problems(report: Report) -> list[str]:
-    return [
-        f"job {each.job.id} on {each.job.target}: {clip(each.job.problem, _ERROR_LIMIT)}"
-        for each in report.jobs
-        if each.job.problem
-    ]
-
-
 def _errors(report: Report) -> list[str]:
     """Failed requests by target and code, each with the message of the first."""
     return [
-        f"{summary.target}: {count(group.count)} × {code} (asking again {'may' if group.retryable else 'will not'} help): "
-        f"{clip(group.message, _ERROR_LIMIT)}"
-        for summary in report.summaries
-        for code, group in sorted(summary.totals.errors.items(), key=lambda item: (-item[1].count, item[0]))
+        f"{each.target}: {count(each.group.count)} × {each.code} "
+        f"(asking again {'may' if each.group.retryable else 'will not'} help): {clip(each.group.message, _ERROR_LIMIT)}"
+        for each in errors(report)
     ]
 
 

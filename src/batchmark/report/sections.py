@@ -11,11 +11,22 @@ from batchmark.compare.difference import Difference
 from batchmark.domain.target import Target
 from batchmark.domain.totals import ErrorGroup
 from batchmark.report.content import Report
-from batchmark.report.grids import Grid
-from batchmark.report.verdicts import interval_text, p_text, quantile_text, share_text
-from batchmark.report.words import count, duration, number, plural
+from batchmark.report.grids import Grid, hint_cell, p_cell, ratio_cell
+from batchmark.report.verdicts import quantile_text, share_text
+from batchmark.report.words import clip, count, duration, number, plural
 
-__all__ = ["ErrorRow", "agreements", "breakdowns", "curve_text", "errors", "fold", "lanes_text", "pairs", "quantiles"]
+__all__ = [
+    "ErrorRow",
+    "agreements",
+    "breakdowns",
+    "curve_text",
+    "errors",
+    "fold",
+    "lanes_text",
+    "pairs",
+    "problems",
+    "quantiles",
+]
 
 _NONE = "–"
 _PAIRS_OPEN = 10
@@ -101,10 +112,7 @@ def pairs(report: Report) -> Grid | None:
     hints = {frozenset((each.left, each.right)): each for each in report.analysis.hints}
 
     def more(each: Difference) -> str:
-        hint = hints.get(frozenset((each.left, each.right)))
-        if each.significant or hint is None:
-            return _NONE
-        return "more than anybody sends" if hint.more is None else f"about {count(hint.more)}" if hint.more else "none"
+        return hint_cell(each, hints.get(frozenset((each.left, each.right))), none="none") or _NONE
 
     factor = number(report.analysis.hints[0].factor) if report.analysis.hints else None
     return Grid(
@@ -115,7 +123,7 @@ def pairs(report: Report) -> Grid | None:
         rows=tuple(
             (
                 f"{each.left} / {each.right}",
-                _ratio(each),
+                ratio_cell(each) or "not said",
                 count(each.rounds),
                 _p(each.p_value),
                 _p(each.p_adjusted),
@@ -126,15 +134,9 @@ def pairs(report: Report) -> Grid | None:
     )
 
 
-def _ratio(each: Difference) -> str:
-    if each.ratio is None or (each.ratio.value is None and each.ratio.low is None and each.ratio.high is None):
-        return "not said"
-    low, high = (None if bound is None else number(bound) for bound in (each.ratio.low, each.ratio.high))
-    return f"{'not known' if each.ratio.value is None else number(each.ratio.value)}{interval_text(low, high)}"
-
-
 def _p(value: float | None) -> str:
-    return "not tested" if value is None else p_text(value).removeprefix("p ").removeprefix("= ").replace(" ", "\u00a0")
+    cell = p_cell(value)
+    return "not tested" if cell is None else cell.replace(" ", "\u00a0")
 
 
 def breakdowns(report: Report) -> tuple[Grid, ...]:
@@ -180,6 +182,15 @@ def errors(report: Report) -> tuple[ErrorRow, ...]:
         for summary in report.summaries
         for code, group in sorted(summary.totals.errors.items(), key=lambda item: (-item[1].count, item[0]))
     )
+
+
+def problems(report: Report, limit: int) -> list[str]:
+    """What went wrong with whole jobs, in the words that were recorded, each cut at `limit` characters."""
+    return [
+        f"job {each.job.id} on {each.job.target}: {clip(each.job.problem, limit)}"
+        for each in report.jobs
+        if each.job.problem
+    ]
 
 
 def agreements(report: Report) -> Grid | None:

@@ -25,7 +25,7 @@ from batchmark.report.words import (
     state_words,
 )
 
-__all__ = ["Group", "Line", "comparison", "emulated_targets", "requests_of"]
+__all__ = ["Group", "Line", "comparison", "emulated_targets", "marked_targets", "requests_of"]
 
 _Pick = Callable[[JobMeasures], float | None]
 _NOT_TOLD = "not told"
@@ -65,6 +65,12 @@ def emulated_targets(report: Report) -> frozenset[Target]:
     if report.emulated and not marked:
         marked = {summary.target for summary in report.summaries}
     return frozenset(marked)
+
+
+def marked_targets(report: Report) -> frozenset[Target]:
+    """The emulated targets where others are real: there each needs its mark, elsewhere the page says it once."""
+    emulated = emulated_targets(report)
+    return emulated if len(emulated) < len(report.summaries) else frozenset()
 
 
 def requests_of(report: Report, summary: TargetSummary) -> int:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from batchmark.report.content import AnswerCell, Report, SampleRow
 from batchmark.report.grids import Grid, breakdown_grids, chances_grid, pairs_grid
+from batchmark.report.sections import errors, problems
 from batchmark.report.statements import METHOD_HINT, conclusion, emulation_notice, facts, kept_out_text
 from batchmark.report.table import comparison
 from batchmark.report.terminal_tables import Say, chunks, figures_table, grid_tables
@@ -168,11 +169,7 @@ def _kept_out(report: Report, say: Say) -> RenderableType | None:
 
 def _problems(report: Report, say: Say) -> RenderableType | None:
     """What went wrong with whole jobs, in the words that were recorded."""
-    texts = [
-        f"job {each.job.id} on {each.job.target}: {clip(each.job.problem, _ERROR_LIMIT)}"
-        for each in report.jobs
-        if each.job.problem
-    ]
+    texts = problems(report, _ERROR_LIMIT)
     if not texts:
         return None
     more = [f"and {count(len(texts) - _MOST_PROBLEMS)} more"] if len(texts) > _MOST_PROBLEMS else []
@@ -182,18 +179,14 @@ def _problems(report: Report, say: Say) -> RenderableType | None:
 
 def _errors(report: Report, say: Say) -> RenderableType | None:
     """Failed requests by target and code, each with the message of the first."""
-    found = [
-        (summary.target, code, group)
-        for summary in report.summaries
-        for code, group in sorted(summary.totals.errors.items(), key=lambda item: (-item[1].count, item[0]))
-    ]
+    found = errors(report)
     if not found:
         return None
     parts: list[RenderableType] = [Text("Errors", style="bold")]
-    for target, code, group in found[:_MOST_ERRORS]:
-        again = "asking again may help" if group.retryable else "asking again will not help"
-        parts.append(_indented(say(f"{target}: {count(group.count)} × {code} ({again})")))
-        parts.append(Padding(Text(say(clip(group.message, _ERROR_LIMIT)), style="dim"), (0, 0, 0, 4)))
+    for each in found[:_MOST_ERRORS]:
+        again = "asking again may help" if each.group.retryable else "asking again will not help"
+        parts.append(_indented(say(f"{each.target}: {count(each.group.count)} × {each.code} ({again})")))
+        parts.append(Padding(Text(say(clip(each.group.message, _ERROR_LIMIT)), style="dim"), (0, 0, 0, 4)))
     if len(found) > _MOST_ERRORS:
         parts.append(_indented(f"and {count(len(found) - _MOST_ERRORS)} kinds more"))
     return Group(*parts)
