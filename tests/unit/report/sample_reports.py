@@ -375,3 +375,13 @@ def many_rounds_report(rounds: int = 8) -> Report:
         for n in range(20)
     ]
     return report_of(jobs, samples)
+
+
+# One of every kind, for what must hold of any report.
+REPORTS = {
+    "small": small_report(),
+    "troubled": troubled_report(),
+    "many": many_rounds_report(),
+    "simulated": simulated_report(targets=3, rounds=20),
+    "empty": report_of([]),
+}

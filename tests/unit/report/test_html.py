@@ -21,6 +21,7 @@ from tests.unit.report.sample_reports import (
     GOOGLE,
     HOSTILE,
     OPENAI,
+    REPORTS,
     batch,
     job,
     many_rounds_report,
@@ -30,13 +31,6 @@ from tests.unit.report.sample_reports import (
     troubled_report,
 )
 
-REPORTS = {
-    "small": small_report(),
-    "troubled": troubled_report(),
-    "many": many_rounds_report(),
-    "spread": simulated_report(targets=3, rounds=20),
-    "empty": report_of([]),
-}
 VOID = {"meta", "link", "wbr", "br", "img", "hr", "input"}
 
 

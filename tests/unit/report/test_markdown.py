@@ -15,23 +15,16 @@ from batchmark.report.table import comparison
 from tests.unit.report.sample_reports import (
     GOOGLE,
     OPENAI,
+    REPORTS,
     answer,
     batch,
     job,
     many_rounds_report,
     report_of,
-    simulated_report,
     small_report,
     troubled_report,
 )
 
-REPORTS = {
-    "small": small_report(),
-    "troubled": troubled_report(),
-    "many": many_rounds_report(),
-    "simulated": simulated_report(targets=3, rounds=20),
-    "empty": report_of([]),
-}
 OURS = re.compile(r"</?(?:details|summary|sub|br|code)>|<!-- -->")
 
 

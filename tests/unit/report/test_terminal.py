@@ -22,15 +22,9 @@ from tests.unit.report.sample_reports import (
     small_report,
     troubled_report,
 )
+from tests.unit.report.sample_reports import REPORTS as SAMPLES
 
-REPORTS = {
-    "small": small_report(),
-    "troubled": troubled_report(),
-    "many": many_rounds_report(),
-    "simulated": simulated_report(targets=3, rounds=20),
-    "eight targets": simulated_report(targets=8, rounds=60),
-    "empty": report_of([]),
-}
+REPORTS = SAMPLES | {"eight targets": simulated_report(targets=8, rounds=60)}
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])
