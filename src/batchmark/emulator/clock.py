@@ -1,4 +1,4 @@
-"""The emulator's clock: a straight line through a reference point, so that time can run faster than ours.
+"""The emulator's clock: a straight line through a reference point, so that time can run faster than ours, or stand still.
 
 The reference point is stored with the world. Opening the world with another slope moves the point to the present,
 so the clock changes its speed but never jumps.
@@ -6,6 +6,7 @@ so the clock changes its speed but never jumps.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -30,8 +31,11 @@ class Line:
         return self.emulated_ns + int(elapsed * self.scale)
 
     def real_seconds_until(self, emulated_ns: int, real_ns: int) -> float:
-        """How long to wait on the machine's clock until the emulated one shows `emulated_ns`."""
-        return (emulated_ns - self.at(real_ns)) / self.scale / SECOND
+        """How long to wait on the machine's clock until the emulated one shows `emulated_ns`: for ever, if it is frozen."""
+        left = emulated_ns - self.at(real_ns)
+        if self.scale == 0:
+            return 0.0 if left <= 0 else math.inf
+        return left / self.scale / SECOND
 
     def rescaled(self, scale: float, real_ns: int) -> Line:
         """The same present, another speed from here on."""
@@ -52,13 +56,13 @@ def seconds(at_ns: int) -> int:
 def microseconds(at_ns: int) -> str:
     """RFC 3339 with microseconds and `+00:00`, as Anthropic writes times."""
     whole, rest = divmod(at_ns, SECOND)
-    return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}+00:00"
+    return f"{datetime.fromtimestamp(whole, UTC).isoformat()[:19]}.{rest // 1000:06d}+00:00"
 
 
 def nanoseconds(at_ns: int) -> str:
     """RFC 3339 with nanoseconds and `Z`, as Google writes times."""
     whole, rest = divmod(at_ns, SECOND)
-    return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+    return f"{datetime.fromtimestamp(whole, UTC).isoformat()[:19]}.{rest:09d}Z"
 
 
 def date_header(at_ns: int) -> str:

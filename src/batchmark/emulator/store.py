@@ -13,7 +13,7 @@ from pathlib import Path
 
 __all__ = ["SCHEMA_VERSION", "Store"]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS clock (
@@ -50,6 +50,9 @@ CREATE TABLE IF NOT EXISTS uploads (
     id TEXT PRIMARY KEY, dialect TEXT NOT NULL, spec TEXT NOT NULL, path TEXT NOT NULL,
     received INTEGER NOT NULL, status TEXT NOT NULL, created_at INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS upload_parts (
+    id TEXT PRIMARY KEY, upload TEXT NOT NULL, path TEXT NOT NULL, bytes INTEGER NOT NULL, created_at INTEGER NOT NULL
+);
 CREATE TABLE IF NOT EXISTS journal (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     at_ns INTEGER NOT NULL, dialect TEXT NOT NULL, operation TEXT NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL,
@@ -76,6 +79,10 @@ _UPGRADES = {
     2: (
         "ALTER TABLE journal ADD COLUMN file_name TEXT",
         "CREATE INDEX batches_holding ON batches (holds_until) WHERE holds_until > 0",
+    ),
+    3: (
+        "CREATE TABLE upload_parts (id TEXT PRIMARY KEY, upload TEXT NOT NULL, path TEXT NOT NULL,"
+        " bytes INTEGER NOT NULL, created_at INTEGER NOT NULL)",
     ),
 }
 

@@ -77,6 +77,11 @@ class Batch:
         return [self.id, *self.labels]
 
     @property
+    def promised_s(self) -> float:
+        """The completion window that its creation promised, in seconds: a fault may close the true one earlier."""
+        return float(self.spec.get("window_s", 86_400))
+
+    @property
     def folder(self) -> Path:
         """Holds its input, the log of its answers and, for some dialects, its results."""
         return self.root / f"{self.dialect}-{self.id}"

@@ -21,8 +21,8 @@ from pathlib import Path
 import msgspec
 
 from batchmark.emulator import fault_life
-from batchmark.emulator.answers import AnswersClosed, AnswerSource
-from batchmark.emulator.bench import Bench, Benches, read_log
+from batchmark.emulator.answers import AnswersClosed, AnswerSource, never
+from batchmark.emulator.bench import AnswerLog, Bench, Benches
 from batchmark.emulator.clock import ns
 from batchmark.emulator.dialects.failures import trouble
 from batchmark.emulator.fault_lines import FaultySheet
@@ -42,6 +42,8 @@ _PATIENCE_BATCHES = 8  # if it is for so few batches
 _PATIENCE_BYTES = 2_000_000  # and these are so small that it will soon be done: a call that waits holds a thread
 _BENCHES = 64  # batches answered at once by a slow source
 _WORKERS = 2
+_TIDY_S = 30.0
+_ALL = 1 << 60  # rows: more than there are, empty lines included
 
 
 class _Stopped(Exception):
@@ -56,7 +58,7 @@ class Works:
         self.source = source
         self._books = books
         # Answers that cost nothing are made while the results are written, with no log between.
-        self._free = source.name == "synthetic"
+        self._free = source.free
         self._me = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._benches = Benches(source, finished=self._bench_finished)
         self._changed = threading.Condition()
@@ -64,6 +66,7 @@ class Works:
         self._busy: set[int] = set()
         self._stopping = False
         self._renewed_at = 0.0
+        self._tidied_at = time.monotonic()
         self._freed_at = -_TICK_S
         self._threads: list[threading.Thread] = []
 
@@ -119,8 +122,11 @@ class Works:
             batches = [current.get(batch.seq) or batch for batch in batches]
 
     def count(self, batch: Batch, now: int) -> int:
-        """How many rows of a running batch count as done at `now`."""
-        planned = int(batch.total * progress(batch.facts, now))
+        """How many rows of a running batch show as done at `now`: as many as were done a while before, where counts lag."""
+        stand = standing(batch.facts, now)
+        if stand.finalizing_at is not None and not batch.facts.expired:
+            return batch.total
+        planned = int(batch.total * progress(batch.facts, now - ns(batch.facts.schedule.lag_s)))
         return planned if self._free else min(planned, batch.answered)
 
     # The loop
@@ -130,6 +136,7 @@ class Works:
             generation = self._generation
             try:
                 self._look_after_benches()
+                self._tidy()
                 worked = self._work_due()
                 wait_s = 0.0 if worked else self._until_next()
             except _Stopped:
@@ -143,6 +150,11 @@ class Works:
                 with self._changed:
                     if generation == self._generation and not self._stopping:
                         self._changed.wait(wait_s)
+
+    def _tidy(self) -> None:
+        if time.monotonic() - self._tidied_at > _TIDY_S:
+            self._tidied_at = time.monotonic()
+            self.world.drop_expired_files()
 
     def _until_next(self) -> float:
         row = self.world.store.one("SELECT min(due_at) AS due FROM batches WHERE step <> 'done' AND owner IS NULL")
@@ -277,7 +289,11 @@ class Works:
 
     def _postpone(self, seq: int) -> None:
         """Try again in a second of the machine's time."""
-        later = self.world.now() + ns(self.world.clock().scale)
+        scale = self.world.clock().scale
+        if scale == 0:  # no later moment will come by itself
+            with self._changed:
+                self._changed.wait(_TICK_S)
+        later = self.world.now() + ns(scale)
         self.world.store.run("UPDATE batches SET due_at = ? WHERE seq = ?", (later, seq))
 
     def _dated(self, batch: Batch, due: int) -> int:
@@ -381,27 +397,33 @@ class Works:
             batch.log_path.unlink()
 
     def _write(self, batch: Batch, sheet: Writer, end: Phase) -> None:
+        logged = AnswerLog(batch.log_path)
+        try:
+            self._write_from(logged, batch, sheet, end)
+        finally:
+            logged.close()
+
+    def _write_from(self, logged: AnswerLog, batch: Batch, sheet: Writer, end: Phase) -> None:
         facts = batch.facts
         why: Unrun = "cancelled" if end is Phase.CANCELLED else "expired"
-        log_path = batch.log_path
-        replies = {} if self._free and not log_path.exists() else read_log(log_path)
+        kept = _ALL  # the rows whose logged answers count
         cut = facts.schedule.cut if end is Phase.EXPIRED else None
         if end is Phase.SUCCEEDED:
-            allowed = batch.total
+            allowed = _ALL
         elif cut is not None:
             allowed = int(batch.total * cut)
-            replies = {number: reply for number, reply in replies.items() if number < allowed}
+            kept = allowed
             allowed = allowed if self._free else -1
         elif self._free:
             outrun = end is Phase.CANCELLED and fault_life.outruns_cancel(batch)
-            allowed = batch.total if outrun else int(batch.total * _progress_at_cut(facts))
+            allowed = _ALL if outrun else int(batch.total * _progress_at_cut(facts))
         else:
             allowed = -1
         answer, read, answered = self.source.answer, sheet.read, sheet.answered
         for number, line in enumerate(self._lines(batch.input_path)):
             row = read(line)
-            if replies and number in replies:
-                reply = replies[number]
+            if number < kept and number in logged:
+                reply = logged.reply(number)
                 if reply is None:
                     sheet.broken(row)
                 else:
@@ -413,7 +435,7 @@ class Works:
                     sheet.unrun(row, why)
             elif number < allowed:
                 try:
-                    answered(row, answer(row.ask))
+                    answered(row, answer(row.ask, never))
                 except AnswersClosed as error:
                     raise _Stopped from error
             else:

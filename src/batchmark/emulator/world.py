@@ -18,7 +18,7 @@ import msgspec
 
 from batchmark.emulator.clock import Line
 from batchmark.emulator.life import Facts
-from batchmark.emulator.profiles import Schedule, schedule
+from batchmark.emulator.profiles import Profiles, Schedule, schedule
 from batchmark.emulator.records import Records
 from batchmark.emulator.store import Store
 from batchmark.emulator.stored import Batch, Outcome, StoredFile
@@ -29,6 +29,8 @@ __all__ = ["Batch", "Outcome", "StoredFile", "World", "WorldError"]
 class WorldError(Exception):
     """The folder cannot hold a world; the message says why."""
 
+
+_DECODED = 4_096  # batches kept decoded: lists are asked for again and again
 
 _schedule_decoder = msgspec.json.Decoder(Schedule)
 _outcome_decoder = msgspec.json.Decoder(Outcome)
@@ -50,9 +52,11 @@ class World(Records):
         except (OSError, sqlite3.Error) as error:
             raise WorldError(f"cannot keep the emulator's world in {home}: {error}") from error
         self._sweep()
+        self._decoded: dict[int, tuple[tuple[object, ...], Batch]] = {}
         self._clock_lock = threading.Lock()
         self._latest = 0
-        self._set_pace(time_scale)
+        self.pace = time_scale  # what the clock runs at when it is not frozen
+        self.set_pace(time_scale)
 
     def close(self) -> None:
         self.store.close()
@@ -70,15 +74,16 @@ class World(Records):
 
     # The clock
 
-    def _set_pace(self, scale: float) -> None:
+    def set_pace(self, scale: float) -> None:
+        """Let the clock run so many times as fast as the machine's from here on; 0 freezes it."""
         with self.store.transaction():
             real = time.time_ns()
             row = self.store.one("SELECT real_ns, emulated_ns, scale FROM clock")
             line = Line(real_ns=real, emulated_ns=real, scale=scale) if row is None else Line(**dict(row))
-            line = line.rescaled(scale, real)
-            self.store.run(
-                "INSERT OR REPLACE INTO clock VALUES (1, ?, ?, ?)", (line.real_ns, line.emulated_ns, line.scale)
-            )
+            self._set_line(line.rescaled(scale, real))
+
+    def _set_line(self, line: Line) -> None:
+        self.store.run("INSERT OR REPLACE INTO clock VALUES (1, ?, ?, ?)", (line.real_ns, line.emulated_ns, line.scale))
 
     def clock(self) -> Line:
         """Read afresh each time: another process may have changed the pace."""
@@ -175,6 +180,25 @@ class World(Records):
         rows = self.store.all(f"SELECT * FROM files WHERE {where} ORDER BY seq {order} LIMIT ?", arguments)
         return [self._file(row) for row in rows]
 
+    def stored_bytes(self, dialect: str) -> int:
+        """The bytes of all files that are there."""
+        row = self.store.one(
+            "SELECT coalesce(sum(bytes), 0) AS bytes FROM files WHERE dialect = ? AND deleted = 0"
+            " AND (expires_at IS NULL OR expires_at > ?)",
+            (dialect, self.now()),
+        )
+        return 0 if row is None else int(row["bytes"])
+
+    def drop_expired_files(self) -> None:
+        """Give back the room of files whose time is over."""
+        rows = self.store.all(
+            "SELECT seq, path FROM files WHERE deleted = 0 AND expires_at IS NOT NULL AND expires_at <= ? LIMIT 1000",
+            (self.now(),),
+        )
+        for row in rows:
+            self.store.run("UPDATE files SET deleted = 1 WHERE seq = ?", (row["seq"],))
+            (self.files_folder / row["path"]).unlink(missing_ok=True)
+
     def delete_file(self, stored: StoredFile) -> None:
         self.store.run("UPDATE files SET deleted = 1 WHERE seq = ?", (stored.seq,))
         stored.path.unlink(missing_ok=True)
@@ -189,7 +213,7 @@ class World(Records):
         endpoint: str,
         model: str,
         seed: int,
-        profile: str,
+        profiles: Profiles,
         window_s: float,
         spec: dict[str, Any],
         source: Path,
@@ -206,6 +230,7 @@ class World(Records):
 
         `faults` are the texts of the rules that befall it, `bend` changes its schedule accordingly.
         """
+        spec = {**spec, "window_s": window_s}
         folder = self.work_folder / f"{dialect}-{id}"
         folder.mkdir(parents=True)
         rows = folder / "input.jsonl"
@@ -223,7 +248,7 @@ class World(Records):
             number = 1 if row is None else int(row["seq"]) + 1
             own_seed = int.from_bytes(hashlib.blake2b(f"{seed}/{number}".encode(), digest_size=6).digest(), "big")
             plan = schedule(
-                profile,
+                profiles,
                 dialect=dialect,
                 seed=own_seed,
                 model=model,
@@ -243,7 +268,7 @@ class World(Records):
                     endpoint,
                     model,
                     own_seed,
-                    profile,
+                    profiles.name,
                     _json.encode(plan).decode(),
                     _json.encode(spec).decode(),
                     made,
@@ -290,6 +315,18 @@ class World(Records):
         return [self.decode_batch(row) for row in rows]
 
     def decode_batch(self, row: sqlite3.Row) -> Batch:
+        """The batch in a row; the same object again while nothing about it has changed."""
+        values, seq = tuple(row), row["seq"]
+        known = self._decoded.get(seq)
+        if known is not None and known[0] == values:
+            return known[1]
+        batch = self._decode_batch(row)
+        if len(self._decoded) >= _DECODED:
+            self._decoded.clear()
+        self._decoded[seq] = values, batch
+        return batch
+
+    def _decode_batch(self, row: sqlite3.Row) -> Batch:
         problems: list[dict[str, Any]] = [] if row["problems"] is None else _json.decode(row["problems"])
         return Batch(
             seq=row["seq"],
@@ -349,11 +386,26 @@ class World(Records):
         """Put the clock forward."""
         self.store.run("UPDATE clock SET emulated_ns = emulated_ns + ?", (forward_ns,))
 
+    def set_clock(self, at_ns: int) -> bool:
+        """Put the clock to a moment; whether that was possible. Back it goes only in an empty world, where nothing has a
+        date yet that would then lie in the future."""
+        with self.store.transaction():
+            line = self.clock()
+            real = time.time_ns()
+            if at_ns < line.at(real):
+                for table in ("batches", "files", "uploads", "journal"):
+                    if self.store.one(f"SELECT 1 FROM {table} LIMIT 1") is not None:
+                        return False
+            self._set_line(Line(real_ns=real, emulated_ns=at_ns, scale=line.scale))
+        with self._clock_lock:
+            self._latest = 0
+        return True
+
     def reset(self) -> None:
         """Forget every batch, file, request and count; the clock goes on."""
         folders = self.store.all("SELECT dialect, id FROM batches")
         with self.store.transaction():
-            for table in ("batches", "files", "uploads", "journal", "fault_counts"):
+            for table in ("batches", "files", "uploads", "upload_parts", "journal", "fault_counts"):
                 self.store.run(f"DELETE FROM {table}")
         for row in folders:
             shutil.rmtree(self.work_folder / f"{row['dialect']}-{row['id']}", ignore_errors=True)

@@ -22,7 +22,7 @@ from batchmark.emulator.faults import parse, parse_all
 from batchmark.emulator.http import Call
 from batchmark.emulator.limits import LIMITS, parse_limits
 from batchmark.emulator.presets import PRESETS
-from batchmark.emulator.profiles import Schedule
+from batchmark.emulator.profiles import Schedule, named
 from batchmark.emulator.service import Service
 from batchmark.emulator.store import Store
 from batchmark.emulator.world import World
@@ -160,7 +160,7 @@ def test_a_label_is_the_whole_of_it_and_the_same_in_every_dialect(
 
 def test_the_known_operations_are_those_that_the_dialects_serve(tmp_path: Path) -> None:
     world = World(tmp_path)
-    service = Service(world=world, profile="instant", seed=0)
+    service = Service(world=world, profiles=named("instant"), seed=0)
     for dialect in (OpenAI(service), Anthropic(service), Gemini(service)):
         assert set(OPERATIONS[dialect.name]) == {route.operation for route in dialect.routes}
     world.close()
@@ -172,7 +172,7 @@ def test_counts_survive_a_restart(tmp_path: Path) -> None:
     struck: list[Any] = []
     for _ in range(4):
         world = World(tmp_path)
-        dialect = OpenAI(Service(world=world, profile="instant", seed=0))
+        dialect = OpenAI(Service(world=world, profiles=named("instant"), seed=0))
         struck.append(len(FaultDesk(world, rules).on_call(dialect, "batches.list", call).texts))
         world.close()
     assert struck == [0, 0, 2, 0]
@@ -223,7 +223,8 @@ def test_a_world_of_the_version_before_is_brought_up_to_date(tmp_path: Path) -> 
         store.run(f"ALTER TABLE batches DROP COLUMN {column}")
     for column in ("stored", "batch_seq", "faults", "file_name"):
         store.run(f"ALTER TABLE journal DROP COLUMN {column}")
-    store.run("DROP TABLE fault_counts")
+    for table in ("fault_counts", "upload_parts"):
+        store.run(f"DROP TABLE {table}")
     store.run("PRAGMA user_version = 1")
     world.close()
     for _ in range(2):
@@ -249,7 +250,7 @@ def test_the_rules_kept_with_a_batch_are_json_that_can_be_read_again(tmp_path: P
         endpoint="x",
         model="m",
         seed=0,
-        profile="instant",
+        profiles=named("instant"),
         window_s=10,
         spec={},
         source=source,

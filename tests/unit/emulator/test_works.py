@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from batchmark.emulator.answers import AnswersClosed, Ask, Reply
+from batchmark.emulator.answers import AnswersClosed, Ask, Reply, never
 from batchmark.emulator.answers.synthetic import Synthetic
 from batchmark.emulator.dialects.openai_rows import OpenAIBook
 from batchmark.emulator.fault_life import bend
 from batchmark.emulator.faults import parse
 from batchmark.emulator.life import Phase, standing
+from batchmark.emulator.profiles import named
+from batchmark.emulator.service import Service
 from batchmark.emulator.works import Works
 from batchmark.emulator.world import Batch, World
 
@@ -25,6 +27,8 @@ class Gated:
     """A slow source: each answer needs a permit, and who asked is written down."""
 
     name = "gated"
+    free = False
+    verbatim = False
 
     def __init__(self, slots: int = 2) -> None:
         self.slots = slots
@@ -40,7 +44,7 @@ class Gated:
             self._permits += count
             self._condition.notify_all()
 
-    def answer(self, ask: Ask) -> Reply:
+    def answer(self, ask: Ask, dropped: Callable[[], bool] = never) -> Reply:
         with self._condition:
             self.asked.append(ask)
             self._at_once += 1
@@ -80,7 +84,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def begin(world: World, source: Gated) -> Works:
-    works = Works(world, source, {"openai": OpenAIBook(world)})
+    works = Works(world, source, {"openai": OpenAIBook(Service(world=world, profiles=named("instant"), seed=0))})
     works.start()
     return works
 
@@ -100,7 +104,7 @@ def new_batch(
         endpoint="/v1/chat/completions",
         model="gpt-4o-mini",
         seed=0,
-        profile="instant",
+        profiles=named("instant"),
         window_s=window_s,
         spec={"input_file_id": "file-x", "metadata": None},
         source=path,
@@ -228,7 +232,7 @@ def test_a_window_that_a_fault_closes_early_keeps_only_the_part_it_names(world: 
 
 def test_work_done_late_is_dated_as_planned_unless_somebody_saw_it_undone(world: World) -> None:
     unseen, seen = new_batch(world, "unseen", ["x"]), new_batch(world, "seen", ["x"])
-    works = Works(world, Synthetic(), {"openai": OpenAIBook(world)})
+    works = Works(world, Synthetic(), {"openai": OpenAIBook(Service(world=world, profiles=named("instant"), seed=0))})
     until(lambda: standing(unseen.facts, world.now()).held)
     _, looked_at = works.fresh([seen])
     works.start()
