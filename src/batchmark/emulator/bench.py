@@ -10,14 +10,15 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
-from batchmark.emulator.answers import AnswersClosed, AnswerSource, Ask, Reply
+from batchmark.emulator.answers import AnswersClosed, AnswerSource, Ask, AskDropped, Reply
 from batchmark.emulator.rows import Row, read_lines
 from batchmark.emulator.world import Batch
 
-__all__ = ["Bench", "Benches", "read_log"]
+__all__ = ["AnswerLog", "Bench", "Benches"]
 
 log = logging.getLogger(__name__)
 
@@ -27,30 +28,57 @@ class _Logged(msgspec.Struct, array_like=True):
     reply: Reply | None  # None: the source failed on this row
 
 
+class _Glanced(msgspec.Struct, array_like=True):
+    row: int
+    reply: msgspec.Raw
+
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_Logged)
+_glance = msgspec.json.Decoder(_Glanced).decode
 
 
-def read_log(path: Path, *, repair: bool = False) -> dict[int, Reply | None]:
-    """The answers that are on disk. `repair` removes a last line that a crash has cut, before more is appended."""
-    found: dict[int, Reply | None] = {}
-    if not path.exists():
-        return found
-    good = 0
-    with path.open("rb") as opened:
+class AnswerLog:
+    """The answers of one batch that are on disk: in memory is only where each row's lies.
+
+    `repair` removes a last line that a crash has cut, before more is appended.
+    """
+
+    def __init__(self, path: Path, *, repair: bool = False) -> None:
+        self._places: dict[int, int] = {}
+        self._opened: IO[bytes] | None = None
+        if not path.exists():
+            return
+        good = 0
+        self._opened = opened = path.open("rb")
         for line in opened:
             try:
-                logged = _decoder.decode(line)
+                row = _glance(line).row
             except msgspec.DecodeError:
                 break
             if not line.endswith(b"\n"):
                 break
-            found[logged.row] = logged.reply
+            self._places[row] = good
             good += len(line)
-    if repair and good < path.stat().st_size:
-        with path.open("rb+") as opened:
-            opened.truncate(good)
-    return found
+        if repair and good < path.stat().st_size:
+            with path.open("rb+") as whole:
+                whole.truncate(good)
+
+    def __contains__(self, row: int) -> bool:
+        return row in self._places
+
+    def __bool__(self) -> bool:
+        return bool(self._places)
+
+    def reply(self, row: int) -> Reply | None:
+        """The answer of a row that is here; None where the source failed on it."""
+        assert self._opened is not None
+        self._opened.seek(self._places[row])
+        return _decoder.decode(self._opened.readline()).reply
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
 
 
 class Bench:
@@ -60,7 +88,8 @@ class Bench:
         self.batch = batch
         self._read = read
         self._path = batch.log_path
-        self._done = read_log(self._path, repair=True)
+        self._done = AnswerLog(self._path, repair=True)
+        self._done.close()  # that an answer is there is all that matters here
         self._log = self._path.open("ab")
         self._lines: Iterator[tuple[int, bytes]] = enumerate(read_lines(batch.input_path))
         self._lock = threading.Lock()
@@ -172,7 +201,13 @@ class Benches:
             bench, number, ask = found
             reply: Reply | None = None
             try:
-                reply = self._source.answer(ask)
+                reply = self._source.answer(ask, lambda: bench.dropped)  # noqa: B023  it is asked before the next
+            except AskDropped:
+                with self._ready:
+                    bench.in_flight -= 1
+                    if bench.in_flight == 0:
+                        bench.close()
+                continue
             except AnswersClosed:
                 with self._ready:
                     bench.in_flight -= 1

@@ -6,12 +6,14 @@ else a round one: only the order of the list depends on it.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["ANTHROPIC", "GEMINI", "OPENAI", "Model", "find"]
+__all__ = ["ANTHROPIC", "GEMINI", "OPENAI", "Catalog", "Model", "closed_catalogs", "find", "open_catalogs"]
 
-Kind = Literal["text", "embedding", "other"]
+Kind = Literal["text", "embedding", "moderation", "image", "other"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,15 @@ OPENAI: tuple[Model, ...] = (
     Model(
         name="gpt-3.5-turbo-instruct", dated="gpt-3.5-turbo-instruct", title="", released="2023-08-24", context=4_096
     ),
+    Model(
+        name="omni-moderation-latest",
+        dated="omni-moderation-2024-09-26",
+        title="",
+        released="2024-09-26",
+        kind="moderation",
+    ),
+    Model(name="gpt-image-1", dated="gpt-image-1", title="", released="2025-04-23", kind="image"),
+    Model(name="gpt-image-1-mini", dated="gpt-image-1-mini", title="", released="2025-10-06", kind="image"),
     Model(name="whisper-1", dated="whisper-1", title="", released="2023-02-27", kind="other", batch=False),
     Model(name="tts-1", dated="tts-1", title="", released="2023-04-19", kind="other", batch=False),
 )
@@ -152,3 +163,36 @@ _NAMED: dict[str, dict[str, Model]] = {
 def find(models: tuple[Model, ...], name: object) -> Model | None:
     """The model called `name`, by its short or its dated name."""
     return _NAMED[models[0].name].get(name) if isinstance(name, str) else None
+
+
+class Catalog:
+    """The models that one dialect lists and knows."""
+
+    def __init__(self, models: tuple[Model, ...], *, any_name: bool = False) -> None:
+        self.models = models
+        self._named = {name: model for model in reversed(models) for name in (model.dated, model.name)}
+        self._any_name = any_name
+
+    def find(self, name: object) -> Model | None:
+        """The model of this name, short or dated; where any name is good, one made for it."""
+        if not isinstance(name, str):
+            return None
+        found = self._named.get(name)
+        return _foreign(name) if found is None and self._any_name and name else found
+
+
+@functools.lru_cache(maxsize=1024)
+def _foreign(name: str) -> Model:
+    """A model that is known by its name only; whoever answers for it has the limits, not we."""
+    return Model(name=name, dated=name, title=name, released="2024-01-01", context=1_000_000, output=1_000_000)
+
+
+def closed_catalogs() -> Mapping[str, Catalog]:
+    """The models of the real services, and no others."""
+    return {"openai": Catalog(OPENAI), "anthropic": Catalog(ANTHROPIC), "gemini": Catalog(GEMINI)}
+
+
+def open_catalogs(names: Iterable[str]) -> Mapping[str, Catalog]:
+    """Catalogs that list these models and take any name: what stands behind them knows which are good."""
+    models = tuple(_foreign(name) for name in names if name)
+    return {dialect: Catalog(models, any_name=True) for dialect in ("openai", "anthropic", "gemini")}

@@ -63,10 +63,13 @@ class Records:
     def journal(
         self, *, after: int = 0, limit: int = 10_000, dialect: str | None = None, operation: str | None = None
     ) -> list[dict[str, Any]]:
-        """What was asked, oldest first. `stored` is the batch that a create made, with its rows (null until the
-        service has read them) and labels; `file_name` is what the client calls the file that an upload made."""
+        """What was asked, oldest first.
+
+        `stored` is the batch that a create made, with its rows (null until the service has read them), its labels and the
+        digest of its input, where such are made; `file_name` is what the client calls the file that an upload made.
+        """
         rows = self.store.all(
-            "SELECT journal.*, batches.labels AS labels,"
+            "SELECT journal.*, batches.labels AS labels, batches.spec AS spec,"
             " CASE WHEN batches.checked_at IS NOT NULL OR batches.total > 0 THEN batches.total END AS rows"
             " FROM journal LEFT JOIN batches ON batches.seq = journal.batch_seq"
             " WHERE journal.seq > ? AND (? IS NULL OR journal.dialect = ?) AND (? IS NULL OR journal.operation GLOB ?)"
@@ -78,6 +81,8 @@ class Records:
             del entry["batch_seq"]
             entry["labels"] = None if entry["labels"] is None else _json.decode(entry["labels"])
             entry["faults"] = [] if entry["faults"] is None else _json.decode(entry["faults"])
+            spec = entry.pop("spec")
+            entry["digest"] = None if spec is None else _json.decode(spec).get("digest")
         return entries
 
     # What faults and limits count

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from batchmark.emulator.catalog import Catalog, closed_catalogs
 from batchmark.emulator.clock import SECOND, ns
-from batchmark.emulator.dialects.failures import call_failure
+from batchmark.emulator.dialects.failures import call_failure, rate_limited
 from batchmark.emulator.fault_desk import FaultDesk
 from batchmark.emulator.fault_life import bend, hold_s
 from batchmark.emulator.faults import Rule, parse
 from batchmark.emulator.http import Call, Refused
 from batchmark.emulator.limits import Limits, parse_limits
-from batchmark.emulator.profiles import Schedule
+from batchmark.emulator.profiles import Profiles, Schedule
 from batchmark.emulator.world import Batch, World
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Service", "good_key", "masked"]
 
 _BYTES_PER_TOKEN = 4
+_NEVER_S = 10 * 366 * 86_400  # a window without an end
 _QUEUE_FULL = "* life -> token-limit"  # OpenAI makes the batch all the same, and lets it fail
 
 
@@ -31,12 +35,17 @@ class Service:
     """Handed to every dialect; `works` is set once the dialects' books are known."""
 
     world: World
-    profile: str
+    profiles: Profiles
     seed: int
     limits: dict[str, Limits] = field(default_factory=lambda: dict(parse_limits(())))
+    catalogs: Mapping[str, Catalog] = field(default_factory=closed_catalogs)
+    verbatim: bool = False  # whether OpenAI's rows are answered by a server of its own, body for body
+    digests: bool = False  # whether to note which batches have the same input: tests ask for that
     faults: FaultDesk = field(init=False)
     works: Works | None = None
     _creating: threading.Lock = field(default_factory=threading.Lock)
+    _counting: threading.Lock = field(default_factory=threading.Lock)
+    _calls: dict[str, tuple[int, int]] = field(default_factory=dict)  # since when, and how many
 
     def __post_init__(self) -> None:
         self.faults = FaultDesk(self.world)
@@ -45,6 +54,25 @@ class Service:
         """A limit as a number to compare with; one that does not exist is beyond all numbers met here."""
         limit = self.limits[dialect][name]
         return 1 << 60 if limit is None else limit
+
+    def window_s(self, dialect: str) -> float:
+        """The completion window that a new batch is promised."""
+        return self.most(dialect, "window_s") if self.limits[dialect]["window_s"] is not None else _NEVER_S
+
+    def admit_call(self, dialect: str) -> None:
+        """Count a call against the limit of a minute. Raises Refused in the dialect's shape."""
+        most = self.limits[dialect].get("calls_per_minute")
+        if most is None:
+            return
+        now = self.world.now()
+        with self._counting:
+            begun, count = self._calls.get(dialect, (now, 0))
+            if not begun <= now < begun + 60 * SECOND:
+                begun, count = now, 0
+            count += 1
+            self._calls[dialect] = (begun, count)
+        if count > most:
+            raise Refused(rate_limited(dialect, limit=most, reset_ns=begun + 60 * SECOND, now_ns=now))
 
     def add_batch(
         self,
@@ -69,13 +97,16 @@ class Service:
             self._refuse(dialect, rules)  # by a limit, before any rule counts this batch
             rules += self.faults.for_batch(dialect, model, [id, *labels])
             self._refuse(dialect, rules)
+            if self.digests:
+                with source.open("rb") as opened:
+                    spec = {**spec, "digest": hashlib.file_digest(opened, "sha256").hexdigest()}
             batch = self.world.add_batch(
                 id=id,
                 dialect=dialect,
                 endpoint=endpoint,
                 model=model,
                 seed=self.seed,
-                profile=self.profile,
+                profiles=self.profiles,
                 window_s=window_s,
                 spec=spec,
                 source=source,
@@ -101,7 +132,8 @@ class Service:
             first = now if hourly == 0 else self.world.made_since(dialect, hourly)
             if first is not None and first > now - 3600 * SECOND:
                 message = f"Rate limit reached: {hourly} batches an hour."
-                raise Refused(call_failure(dialect, 429, message=message, retry_after="60"))
+                reset = now + 60 * SECOND if hourly == 0 else first + 3600 * SECOND
+                raise Refused(rate_limited(dialect, limit=hourly, reset_ns=reset, now_ns=now, message=message))
         batches, requests = limits.get("max_batches_in_flight"), limits.get("queued_requests")
         if batches is not None or requests is not None:
             in_flight, queued, _ = self.world.in_flight(dialect)

@@ -14,7 +14,9 @@ from batchmark.emulator.dialects import anthropic_rows, gemini_rows, openai_rows
 from batchmark.emulator.dialects.anthropic_rows import AnthropicBook
 from batchmark.emulator.dialects.gemini_rows import GENERATE, GeminiBook
 from batchmark.emulator.dialects.openai_rows import OpenAIBook
+from batchmark.emulator.profiles import named
 from batchmark.emulator.rows import Book
+from batchmark.emulator.service import Service
 from batchmark.emulator.world import Batch, World
 
 texts = st.sampled_from(["", "hi", "ein Stück", "a\nb", '"quoted"', "\U0001f600"])
@@ -84,6 +86,7 @@ class Batches:
 
     def __init__(self, home: Path) -> None:
         self.world = World(home)
+        self.service = Service(world=self.world, profiles=named("instant"), seed=0)
 
     def add(self, dialect: str, endpoint: str, spec: dict[str, Any]) -> Batch:
         source = self.world.incoming / dialect
@@ -94,7 +97,7 @@ class Batches:
             endpoint=endpoint,
             model="gemini-2.5-flash",
             seed=0,
-            profile="instant",
+            profiles=named("instant"),
             window_s=60,
             spec=spec,
             source=source,
@@ -104,19 +107,19 @@ class Batches:
 @pytest.fixture(scope="module")
 def openai(tmp_path_factory: pytest.TempPathFactory) -> tuple[OpenAIBook, Batch]:
     batches = Batches(tmp_path_factory.mktemp("openai"))
-    return OpenAIBook(batches.world), batches.add("openai", "/v1/chat/completions", {})
+    return OpenAIBook(batches.service), batches.add("openai", "/v1/chat/completions", {})
 
 
 @pytest.fixture(scope="module")
 def anthropic(tmp_path_factory: pytest.TempPathFactory) -> tuple[AnthropicBook, Batch]:
     batches = Batches(tmp_path_factory.mktemp("anthropic"))
-    return AnthropicBook(batches.world), batches.add("anthropic", "/v1/messages", {"version": "2023-06-01"})
+    return AnthropicBook(batches.service), batches.add("anthropic", "/v1/messages", {"version": "2023-06-01"})
 
 
 @pytest.fixture(scope="module")
 def gemini(tmp_path_factory: pytest.TempPathFactory) -> tuple[GeminiBook, Batch]:
     batches = Batches(tmp_path_factory.mktemp("gemini"))
-    return GeminiBook(batches.world), batches.add("gemini", GENERATE, {"file": "files/x"})
+    return GeminiBook(batches.service), batches.add("gemini", GENERATE, {"file": "files/x"})
 
 
 def same(book: Book, batch: Batch, line: bytes, module: Any, reader: str) -> None:

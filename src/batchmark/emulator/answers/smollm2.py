@@ -14,12 +14,12 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from batchmark.emulator.answers import AnswersClosed, Ask, Reply
+from batchmark.emulator.answers import AnswersClosed, Ask, Reply, never
 from batchmark.emulator.answers.install import MODEL_BYTES, model_path
 from batchmark.emulator.answers.smollm2_cache import AnswerCache
 from batchmark.emulator.answers.smollm2_process import ModelProcess, ModelStopped
@@ -65,6 +65,8 @@ class Smollm2:
 
     name = "smollm2"
     slots = 8
+    free = False
+    verbatim = False
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -84,7 +86,7 @@ class Smollm2:
         """The process that holds the model, None before the first ask; for whoever measures its memory."""
         return None if self._process is None else self._process.pid
 
-    def answer(self, ask: Ask) -> Reply:
+    def answer(self, ask: Ask, dropped: Callable[[], bool] = never) -> Reply:
         """Answer from the cache or by generating; blocks. Raises AnswersClosed once closed, ModelFailed for no answer."""
         if self._closed:
             raise AnswersClosed

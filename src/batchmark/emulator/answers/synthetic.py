@@ -5,13 +5,15 @@ Nobody should take one for a model's: every text begins with `synthetic answer`.
 
 from __future__ import annotations
 
+import functools
 import random
+from collections.abc import Callable
 from typing import Any, Literal
 from zlib import crc32
 
 import msgspec
 
-from batchmark.emulator.answers import AnswersClosed, Ask, Reply
+from batchmark.emulator.answers import AnswersClosed, Ask, Reply, never
 
 __all__ = ["Synthetic", "count_tokens"]
 
@@ -23,6 +25,7 @@ _PROSE = (
 )
 _WORDS = _PROSE.split()
 _SHORTEST, _LONGEST = 4, 40
+_EXAMPLES = 256  # different values for one schema
 _SPREAD = 0x9E3779B97F4A7C15  # makes 64 bits of 32 that all depend on the question
 # Every text is a slice of this ring, joined beforehand: one slice a reply costs less than a hundred joins.
 _RING = _WORDS * 2
@@ -39,11 +42,13 @@ class Synthetic:
 
     name = "synthetic"
     slots = 1
+    free = True
+    verbatim = False
 
     def __init__(self) -> None:
         self._closed = False
 
-    def answer(self, ask: Ask) -> Reply:
+    def answer(self, ask: Ask, dropped: Callable[[], bool] = never) -> Reply:
         if self._closed:
             raise AnswersClosed("the synthetic answers are closed")
         mark = crc32(ask.model.encode("utf-8", "surrogatepass"))
@@ -79,18 +84,24 @@ class Synthetic:
 def _structured(ask: Ask, seed: int, input_tokens: int) -> Reply:
     """JSON that fits the schema, cut where the token limit falls as a model's would be."""
     assert ask.json_schema is not None
-    try:
-        schema = msgspec.json.decode(ask.json_schema)
-    except msgspec.DecodeError:
-        schema = {}
-    root = schema if isinstance(schema, dict) else {}
-    value = _value(root, root, random.Random(seed), 0)
-    text = msgspec.json.encode(value).decode()
+    text = _example(ask.json_schema, (seed >> 32) % _EXAMPLES)
     tokens = count_tokens(text)
     if ask.max_tokens is not None and tokens > ask.max_tokens:
         kept = max(ask.max_tokens, 0)
         return Reply(text=text[: kept * 4], finish="length", input_tokens=input_tokens, output_tokens=kept)
     return Reply(text=text, finish="stop", input_tokens=input_tokens, output_tokens=tokens)
+
+
+@functools.lru_cache(maxsize=16 * _EXAMPLES)
+def _example(schema_text: str, number: int) -> str:
+    """One of the values that fit a schema: a batch asks for one schema many times, and going through it is slow."""
+    try:
+        schema = msgspec.json.decode(schema_text)
+    except (msgspec.DecodeError, RecursionError):
+        schema = {}
+    root = schema if isinstance(schema, dict) else {}
+    value = _value(root, root, random.Random(f"{number} {schema_text}"), 0)
+    return msgspec.json.encode(value).decode()
 
 
 def _resolved(schema: object, root: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import msgspec
 
 from batchmark.emulator import ids
 from batchmark.emulator.answers.synthetic import count_tokens
-from batchmark.emulator.catalog import ANTHROPIC, Model, find
+from batchmark.emulator.catalog import Model
 from batchmark.emulator.clock import microseconds, ns
 from batchmark.emulator.dialects.anthropic_rows import NEW_VERSION, AnthropicBook, messages_of, refusal
 from batchmark.emulator.fault_life import strange_state
@@ -22,10 +22,7 @@ from batchmark.emulator.world import Batch, Outcome
 
 __all__ = ["Anthropic"]
 
-WINDOW_S = 86_400
-KEEP_S = 29 * 86_400  # results can be read for 29 days after creation
 _VERSIONS = ("2023-01-01", "2023-06-01", NEW_VERSION)
-_CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
 class _Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -48,7 +45,10 @@ class Anthropic:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._world = service.world
-        self.book = AnthropicBook(service.world)
+        self._catalog = service.catalogs[self.name]
+        self._kept_s = service.limits[self.name]["results_kept_s"]
+        self._good_id = re.compile(rf"[a-zA-Z0-9_-]{{1,{min(service.most(self.name, 'max_id_chars'), 1 << 16)}}}")
+        self.book = AnthropicBook(service)
         batches = "/v1/messages/batches"
         whole = service.most("anthropic", "max_bytes")
         self.routes = [
@@ -121,7 +121,7 @@ class Anthropic:
             dialect=self.name,
             endpoint="/v1/messages",
             model=model,
-            window_s=WINDOW_S,
+            window_s=self._service.window_s(self.name),
             spec={"version": call.headers["anthropic-version"]},
             source=rows,
             total=total,
@@ -146,8 +146,8 @@ class Anthropic:
                     if number >= most:
                         trouble = f"requests: List should have at most {most} items after validation"
                         continue
-                    if not _in_order(raw, seen):
-                        trouble = _envelope_trouble(number, raw, seen)
+                    if not self._in_order(raw, seen):
+                        trouble = self._envelope_trouble(number, raw, seen)
                     if number == 0 and trouble is None:
                         model, first = _model_of(raw), next(iter(seen))
                     out.write(raw)
@@ -167,6 +167,45 @@ class Anthropic:
         if trouble is not None:
             raise _refused("invalid_request_error", trouble)
         return len(seen), model, first
+
+    def _in_order(self, raw: bytes, seen: set[str]) -> bool:
+        """Whether nothing is wrong with one request's envelope: the quick look, which is enough for nearly all."""
+        try:
+            item = _plain_item(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return False
+        name = item.custom_id
+        if name in seen or self._good_id.fullmatch(name) is None or bytes(memoryview(item.params)[:1]) != b"{":
+            return False
+        seen.add(name)
+        return True
+
+    def _envelope_trouble(self, number: int, raw: bytes, seen: set[str]) -> str | None:
+        """What is wrong with one request's envelope, if anything."""
+        where = f"requests.{number}"
+        try:
+            item = _decode_item(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ScanError(str(error)) from error
+        custom_id, params = item.get("custom_id"), item.get("params")
+        if custom_id is None:
+            return f"{where}.custom_id: Field required"
+        if params is None:
+            return f"{where}.params: Field required"
+        extra = next((name for name in item if name not in ("custom_id", "params")), None)
+        if extra is not None:
+            return f"{where}.{extra[:60]}: Extra inputs are not permitted"
+        name = msgspec.json.decode(custom_id)
+        if not isinstance(name, str):
+            return f"{where}.custom_id: Input should be a valid string"
+        if self._good_id.fullmatch(name) is None:
+            return f"{where}.custom_id: String should match pattern '^{self._good_id.pattern}$'"
+        if name in seen:
+            return f"{where}.custom_id: custom_ids must be unique within a batch, found {name} twice"
+        seen.add(name)
+        if not bytes(params).lstrip().startswith(b"{"):
+            return f"{where}.params: Input should be a valid dictionary"
+        return None
 
     def _batch(self, call: Call) -> Batch:
         call.subject = call.args["id"]
@@ -224,7 +263,7 @@ class Anthropic:
         if not ended or outcome is None or outcome.results_path is None:
             message = f"Message Batch {batch.id} has no available results."
             raise _refused("not_found_error", message, status=404)
-        if now >= batch.facts.created_at + ns(KEEP_S):
+        if self._archived(batch, now) is not None:
             raise _refused("not_found_error", f"The results of Message Batch {batch.id} are archived.", status=404)
         return Answer(
             file=self._world.home / outcome.results_path,
@@ -232,6 +271,13 @@ class Anthropic:
             headers={"content-disposition": f"attachment; filename*=utf-8''{batch.id}_results.jsonl"},
             chunked=True,
         )
+
+    def _archived(self, batch: Batch, now: int) -> int | None:
+        """When the results of a batch went, if they have."""
+        if self._kept_s is None:
+            return None
+        at = batch.facts.created_at + ns(self._kept_s)
+        return at if now >= at else None
 
     def _view(self, call: Call, batch: Batch, now: int) -> dict[str, Any]:
         facts = batch.facts
@@ -241,7 +287,7 @@ class Anthropic:
         status = "ended" if ended else "canceling" if stand.phase is Phase.CANCELLING else "in_progress"
         if not ended and batch.faults:
             status = strange_state(batch, now) or status
-        archived = facts.created_at + ns(KEEP_S)
+        archived = self._archived(batch, now)
         return {
             "id": batch.id,
             "type": "message_batch",
@@ -255,8 +301,8 @@ class Anthropic:
             },
             "ended_at": None if stand.ended_at is None else microseconds(stand.ended_at),
             "created_at": microseconds(facts.created_at),
-            "expires_at": microseconds(facts.created_at + ns(WINDOW_S)),
-            "archived_at": microseconds(archived) if now >= archived else None,
+            "expires_at": microseconds(facts.created_at + ns(batch.promised_s)),
+            "archived_at": None if archived is None else microseconds(archived),
             "cancel_initiated_at": None if facts.cancel_at is None else microseconds(facts.cancel_at),
             "results_url": f"{call.base_url}{self.prefix}/v1/messages/batches/{batch.id}/results" if ended else None,
         }
@@ -265,7 +311,8 @@ class Anthropic:
 
     def _list_models(self, call: Call) -> Answer:
         limit, after, before = _paging(call)
-        names = [model.dated for model in ANTHROPIC]
+        models = self._catalog.models
+        names = [model.dated for model in models]
         start, stop = 0, len(names)
         for name in (after, before):
             if name is not None and name not in names:
@@ -278,10 +325,10 @@ class Anthropic:
             more = start > 0
         else:
             more = stop - start > limit
-        return _page([_model_view(model) for model in ANTHROPIC[start:stop][:limit]], more=more)
+        return _page([_model_view(model) for model in models[start:stop][:limit]], more=more)
 
     def _retrieve_model(self, call: Call) -> Answer:
-        model = find(ANTHROPIC, call.args["id"])
+        model = self._catalog.find(call.args["id"])
         if model is None:
             raise _refused("not_found_error", f"model: {call.args['id'][:100]}", status=404)
         return json_answer(_model_view(model))
@@ -292,7 +339,8 @@ class Anthropic:
         params = decode_object(call.body)
         if params is None:
             raise _refused("invalid_request_error", "The request body is not valid JSON")
-        error = refusal(params, version=call.headers["anthropic-version"], batched=False)
+        model = self._catalog.find(params.get("model"))
+        error = refusal(params, model, version=call.headers["anthropic-version"], batched=False)
         if error is not None:
             raise _refused(error["type"], error["message"], status=404 if error["type"] == "not_found_error" else 400)
         tokens = 3 + sum(4 + count_tokens(text) for _, text in messages_of(params))
@@ -324,47 +372,6 @@ def _error(kind: str, message: str, *, status: int) -> Answer:
 
 def _refused(kind: str, message: str, *, status: int = 400) -> Refused:
     return Refused(_error(kind, message, status=status))
-
-
-def _in_order(raw: bytes, seen: set[str]) -> bool:
-    """Whether nothing is wrong with one request's envelope: the quick look, which is enough for nearly all."""
-    try:
-        item = _plain_item(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    name = item.custom_id
-    if name in seen or _CUSTOM_ID.fullmatch(name) is None or bytes(memoryview(item.params)[:1]) != b"{":
-        return False
-    seen.add(name)
-    return True
-
-
-def _envelope_trouble(number: int, raw: bytes, seen: set[str]) -> str | None:
-    """What is wrong with one request's envelope, if anything."""
-    where = f"requests.{number}"
-    try:
-        item = _decode_item(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ScanError(str(error)) from error
-    custom_id, params = item.get("custom_id"), item.get("params")
-    if custom_id is None:
-        return f"{where}.custom_id: Field required"
-    if params is None:
-        return f"{where}.params: Field required"
-    extra = next((name for name in item if name not in ("custom_id", "params")), None)
-    if extra is not None:
-        return f"{where}.{extra[:60]}: Extra inputs are not permitted"
-    name = msgspec.json.decode(custom_id)
-    if not isinstance(name, str):
-        return f"{where}.custom_id: Input should be a valid string"
-    if _CUSTOM_ID.fullmatch(name) is None:
-        return f"{where}.custom_id: String should match pattern '^[a-zA-Z0-9_-]{{1,64}}$'"
-    if name in seen:
-        return f"{where}.custom_id: custom_ids must be unique within a batch, found {name} twice"
-    seen.add(name)
-    if not bytes(params).lstrip().startswith(b"{"):
-        return f"{where}.params: Input should be a valid dictionary"
-    return None
 
 
 def _model_of(raw: bytes) -> str:

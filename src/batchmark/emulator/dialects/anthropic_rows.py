@@ -12,11 +12,12 @@ import msgspec
 
 from batchmark.emulator import ids
 from batchmark.emulator.answers import Ask, Reply
-from batchmark.emulator.catalog import ANTHROPIC, Model, find
+from batchmark.emulator.catalog import Catalog, Model
 from batchmark.emulator.dialects.failures import row_failure
 from batchmark.emulator.dialects.plain import anthropic_row
 from batchmark.emulator.life import Phase
 from batchmark.emulator.rows import Checked, Row, Twist, Unrun
+from batchmark.emulator.service import Service
 from batchmark.emulator.world import Batch, Outcome, World
 
 __all__ = ["NEW_VERSION", "AnthropicBook", "messages_of", "refusal"]
@@ -30,14 +31,16 @@ _encode = msgspec.json.Encoder().encode
 class AnthropicBook:
     """How Anthropic reads a batch: the envelope was checked at creation, the parameters are checked row by row."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, service: Service) -> None:
+        self._world = service.world
+        self._catalog = service.catalogs["anthropic"]
+        self._verbatim = service.verbatim
 
     def check(self, batch: Batch, lines: Iterable[bytes]) -> Checked:
         return Checked(total=batch.total, model=batch.model)
 
     def read(self, batch: Batch, line: bytes) -> Row:
-        plain = anthropic_row(line)
+        plain = None if self._verbatim else anthropic_row(line)
         if plain is not None and (question := plain.ask()) is not None:
             return Row(id=plain.custom_id, body={}, ask=question)
         try:
@@ -48,7 +51,8 @@ class AnthropicBook:
             why = "nested too deeply" if isinstance(broken, RecursionError) else "Input should be valid JSON in UTF-8"
             return Row(id=name, body={}, refusal=_invalid(f"params: {why}"))
         params: dict[str, Any] = item["params"]
-        error = refusal(params, version=batch.spec["version"], batched=True)
+        model = self._catalog.find(params.get("model"))
+        error = refusal(params, model, version=batch.spec["version"], batched=True)
         ask: Ask | None = None
         if error is None:
             ask = Ask(
@@ -56,17 +60,19 @@ class AnthropicBook:
                 messages=messages_of(params),
                 max_tokens=params["max_tokens"],
                 json_schema=_schema(params),
+                options=_options(params) if self._verbatim else (),
             )
         return Row(id=item["custom_id"], body=params, ask=ask, refusal=error)
 
     def sheet(self, batch: Batch, end: Phase, at_ns: int) -> AnthropicSheet:
-        return AnthropicSheet(self, self._world, batch)
+        return AnthropicSheet(self, self._world, batch, self._catalog)
 
 
 class AnthropicSheet:
     """Writes the results of a batch: in input order first, then shuffled by the batch's seed."""
 
-    def __init__(self, book: AnthropicBook, world: World, batch: Batch) -> None:
+    def __init__(self, book: AnthropicBook, world: World, batch: Batch, catalog: Catalog) -> None:
+        self._catalog = catalog
         self._book = book
         self._batch = batch
         self._folder = batch.folder
@@ -87,13 +93,16 @@ class AnthropicSheet:
             error = {"type": "error", "error": row.refusal, "request_id": None}
             self._line(row, {"type": "errored", "error": error})
             return
+        if reply.status >= 400:
+            self.fail(row, reply.status, None, reply.text)
+            return
         self._outcome.succeeded += 1
         self._outcome.input_tokens += reply.input_tokens
         self._outcome.output_tokens += reply.output_tokens
         assert row.ask is not None
         self._put(
             b'{"custom_id":%b,"result":{"type":"succeeded","message":%b}}\n'
-            % (_encode(row.id), _message(row.ask.model, reply))
+            % (_encode(row.id), _message(self._dated(row.ask.model), reply))
         )
 
     def broken(self, row: Row) -> None:
@@ -137,6 +146,11 @@ class AnthropicSheet:
         for name in ("ordered.part", "results.part"):
             (self._folder / name).unlink(missing_ok=True)
 
+    def _dated(self, name: str) -> bytes:
+        """A model's full name as JSON."""
+        model = self._catalog.find(name)
+        return _encode(name if model is None else model.dated)
+
     def _line(self, row: Row, result: dict[str, Any]) -> None:
         self._put(_encode({"custom_id": row.id, "result": result}) + b"\n")
 
@@ -147,10 +161,8 @@ class AnthropicSheet:
             self._starts.append(self._end)
 
 
-def _message(asked: str, reply: Reply) -> bytes:
+def _message(name: bytes, reply: Reply) -> bytes:
     # Assembled by hand: encoding a dictionary of all this would cost several times as much.
-    model = find(ANTHROPIC, asked)
-    name = f'"{model.dated}"'.encode() if model is not None else _encode(asked)
     stop = b"max_tokens" if reply.finish == "length" else b"end_turn"
     return (
         b'{"model":%b,"id":"msg_01%b","type":"message","role":"assistant","content":[{"type":"text","text":%b}],'
@@ -193,7 +205,13 @@ def _invalid(message: str) -> dict[str, Any]:
     return {"type": "invalid_request_error", "message": message}
 
 
-def refusal(params: dict[str, Any], *, version: str, batched: bool) -> dict[str, Any] | None:
+def _options(params: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """How to sample, in OpenAI's words."""
+    names = (("temperature", "temperature"), ("top_p", "top_p"), ("stop_sequences", "stop"))
+    return tuple((theirs, params[ours]) for ours, theirs in names if params.get(ours) is not None)
+
+
+def refusal(params: dict[str, Any], model: Model | None, *, version: str, batched: bool) -> dict[str, Any] | None:
     """The error that the Messages API would answer to these parameters, or None."""
     name = params.get("model")
     if name is None:
@@ -206,7 +224,6 @@ def refusal(params: dict[str, Any], *, version: str, batched: bool) -> dict[str,
     system = params.get("system")
     if system is not None and not isinstance(system, str | list):
         return _invalid("system: Input should be a valid string or list")
-    model = find(ANTHROPIC, name)
     if model is None:
         return {"type": "not_found_error", "message": f"model: {name[:100]}"}
     if not batched:

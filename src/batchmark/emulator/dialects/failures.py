@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from batchmark.emulator import ids
+from batchmark.emulator.clock import SECOND, microseconds
 from batchmark.emulator.dialects.gemini_wire import error as gemini_error
-from batchmark.emulator.http import Answer, json_answer, pretty_answer
+from batchmark.emulator.http import Answer, decode_object, json_answer, pretty_answer
 
-__all__ = ["call_failure", "row_failure", "trouble"]
+__all__ = ["call_failure", "rate_limited", "row_failure", "trouble"]
 
 T = TypeVar("T")
 
@@ -60,23 +61,52 @@ def call_failure(
     *,
     code: str | None = None,
     message: str | None = None,
+    body: str | None = None,
     retry_after: str | None = None,
     upload: bool = False,
 ) -> Answer:
-    """The answer of a dialect to a call that fails with this status; `upload`: to a chunk of a Gemini upload."""
+    """The answer of a dialect to a call that fails with this status; `upload`: to a chunk of a Gemini upload.
+
+    With `body` it is that text, as of something that stands between the client and the service.
+    """
     if dialect == "openai":
         made = pretty_answer({"error": _openai(status, code, message)}, status=status)
     elif dialect == "anthropic":
         request_id = f"req_011{ids.base58(21)}"
-        body = {"type": "error", "error": _anthropic(status, code, message), "request_id": request_id}
-        made = json_answer(body, status=status, headers={"request-id": request_id})
+        said = {"type": "error", "error": _anthropic(status, code, message), "request_id": request_id}
+        made = json_answer(said, status=status, headers={"request-id": request_id})
     else:
         word, _, text = _near(_GOOGLE, status)
-        made = gemini_error(status, code or word, message or text, _google_details(status, retry_after))
+        made = gemini_error(
+            status, code or word, text if message is None else message, _google_details(status, retry_after)
+        )
         if upload:  # without the header a client would send the same chunk again and again
             made.headers["x-goog-upload-status"] = "final"
     if retry_after is not None:
         made.headers["retry-after"] = retry_after
+    if body is not None:
+        made.body = body.encode()
+        made.content_type = "application/json" if decode_object(made.body) is not None else "text/html"
+    return made
+
+
+def rate_limited(dialect: str, *, limit: int, reset_ns: int, now_ns: int, message: str | None = None) -> Answer:
+    """429 with what each service says of its limit in headers: nothing is left of it until `reset_ns`."""
+    wait_s = max(1, -(-(reset_ns - now_ns) // SECOND))
+    # Google says it in the details of the body: its `retry-after` cannot be relied upon.
+    made = call_failure(dialect, 429, message=message, retry_after=str(wait_s))
+    if dialect == "openai":
+        made.headers |= {
+            "x-ratelimit-limit-requests": str(limit),
+            "x-ratelimit-remaining-requests": "0",
+            "x-ratelimit-reset-requests": f"{wait_s}s",
+        }
+    elif dialect == "anthropic":
+        made.headers |= {
+            "anthropic-ratelimit-requests-limit": str(limit),
+            "anthropic-ratelimit-requests-remaining": "0",
+            "anthropic-ratelimit-requests-reset": microseconds(reset_ns)[:19] + "Z",
+        }
     return made
 
 
@@ -87,7 +117,7 @@ def row_failure(dialect: str, status: int, *, code: str | None = None, message: 
     if dialect == "anthropic":
         return _anthropic(status, code, message)
     found = next((one for one in _GOOGLE.values() if one[1] == status), None) or _near(_GOOGLE, status)
-    return {"code": status if status <= 16 else found[1], "message": message or found[2]}
+    return {"code": status if status <= 16 else found[1], "message": found[2] if message is None else message}
 
 
 def trouble(dialect: str, code: str, model: str) -> dict[str, Any]:
@@ -109,12 +139,12 @@ def _openai(status: int, code: str | None, message: str | None) -> dict[str, Any
     kind, usual, text = _near(_OPENAI, status)
     if code == "insufficient_quota":
         kind, text = code, _OPENAI_QUOTA
-    return {"message": message or text, "type": kind, "param": None, "code": code or usual}
+    return {"message": text if message is None else message, "type": kind, "param": None, "code": code or usual}
 
 
 def _anthropic(status: int, code: str | None, message: str | None) -> dict[str, Any]:
     kind, text = _near(_ANTHROPIC, status)
-    return {"type": code or kind, "message": message or text}
+    return {"type": code or kind, "message": text if message is None else message}
 
 
 def _google_details(status: int, retry_after: str | None) -> list[dict[str, Any]] | None:

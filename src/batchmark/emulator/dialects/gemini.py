@@ -10,7 +10,7 @@ import msgspec
 
 from batchmark.emulator import ids
 from batchmark.emulator.answers.synthetic import count_tokens
-from batchmark.emulator.catalog import GEMINI, Model, find
+from batchmark.emulator.catalog import Model
 from batchmark.emulator.clock import nanoseconds
 from batchmark.emulator.dialects.gemini_files import GeminiFiles
 from batchmark.emulator.dialects.gemini_rows import EMBED, GENERATE, GeminiBook, field, texts_of, why_refused
@@ -23,7 +23,6 @@ from batchmark.emulator.world import Batch, Outcome, StoredFile
 
 __all__ = ["Gemini"]
 
-WINDOW_S = 48 * 3600
 _TYPE = "type.googleapis.com/google.ai.generativelanguage.v1main."
 _BATCH_FIELDS = {"displayName", "inputConfig", "priority", "webhookConfig", "model", "name"}
 
@@ -48,7 +47,8 @@ class Gemini:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._world = service.world
-        self.book = GeminiBook(service.world)
+        self._catalog = service.catalogs[self.name]
+        self.book = GeminiBook(service)
         files = GeminiFiles(service)
         whole = service.most("gemini", "max_bytes") + (1 << 20)
         self._most_inline = inline = service.most("gemini", "max_inline_bytes")
@@ -184,7 +184,7 @@ class Gemini:
                 dialect=self.name,
                 endpoint=method,
                 model=model.name,
-                window_s=WINDOW_S,
+                window_s=self._service.window_s(self.name),
                 spec=spec,
                 source=rows,
                 keep_source=file_name is not None,
@@ -200,7 +200,7 @@ class Gemini:
 
     def _model(self, call: Call, method: str) -> Model:
         name = call.args["id"]
-        model = find(GEMINI, name)
+        model = self._catalog.find(name)
         if model is None or method not in _methods(model):
             message = (
                 f"models/{name[:100]} is not found for API version {call.args['v']}, or is not supported for {method}. "
@@ -316,13 +316,14 @@ class Gemini:
     def _list_models(self, call: Call) -> Answer:
         size = page_size(call, default=50, most=1000)
         start = page_start(call) or 0
-        body: dict[str, Any] = {"models": [_model_view(model) for model in GEMINI[start : start + size]]}
-        if start + size < len(GEMINI):
+        models = self._catalog.models
+        body: dict[str, Any] = {"models": [_model_view(model) for model in models[start : start + size]]}
+        if start + size < len(models):
             body["nextPageToken"] = page_token(start + size)
         return answer(body)
 
     def _get_model(self, call: Call) -> Answer:
-        model = find(GEMINI, call.args["id"])
+        model = self._catalog.find(call.args["id"])
         if model is None:
             message = f"Model is not found: models/{call.args['id'][:100]} for api version {call.args['v']}"
             raise refused(404, "NOT_FOUND", message)

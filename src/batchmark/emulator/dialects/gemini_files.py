@@ -21,7 +21,6 @@ from batchmark.emulator.world import StoredFile
 
 __all__ = ["GeminiFiles"]
 
-_KEEP_S = 48 * 3600
 _GRANULARITY = 1 << 18  # the length of every chunk but the last is a multiple of this
 
 
@@ -31,6 +30,8 @@ class GeminiFiles:
     def __init__(self, service: Service) -> None:
         self._world = service.world
         self._most = service.most("gemini", "max_bytes")
+        self._room = service.limits["gemini"]["storage_bytes"]
+        self._kept_s = service.limits["gemini"]["file_kept_s"]
         self._store = service.world.store
 
     def upload(self, call: Call) -> Answer:
@@ -176,6 +177,9 @@ class GeminiFiles:
         now = self._world.now()
         title, mime = spec.get("display_name"), spec.get("mime_type")
         name = spec.get("name") or ids.lower36(12)
+        if self._room is not None and self._world.stored_bytes("gemini") + path.stat().st_size > self._room:
+            message = f"The files of this project may have {self._room} bytes together: delete some first."
+            raise refused(429, "RESOURCE_EXHAUSTED", message)
         if self._world.has_file_id("gemini", name):
             raise refused(409, "ALREADY_EXISTS", f"The file {name} already exists.")
         stored = self._world.add_file(
@@ -186,7 +190,7 @@ class GeminiFiles:
             mime=mime if isinstance(mime, str) else "application/octet-stream",
             source=path,
             created_at=now,
-            expires_at=now + _KEEP_S * SECOND,
+            expires_at=None if self._kept_s is None else now + self._kept_s * SECOND,
         )
         call.subject, call.file_name = f"files/{stored.id}", stored.name
         return answer({"file": view(call, stored)})

@@ -12,19 +12,22 @@ import msgspec
 from batchmark.emulator import ids
 from batchmark.emulator.answers import Ask, Reply
 from batchmark.emulator.answers.synthetic import count_tokens
-from batchmark.emulator.catalog import GEMINI, Model, find
+from batchmark.emulator.catalog import Model
+from batchmark.emulator.clock import SECOND
 from batchmark.emulator.dialects.failures import row_failure
 from batchmark.emulator.dialects.plain import gemini_row
 from batchmark.emulator.life import Phase
 from batchmark.emulator.rows import Checked, Row, Twist, Unrun
-from batchmark.emulator.vectors import unit_vector
+from batchmark.emulator.service import Service
+from batchmark.emulator.vectors import vector_text
 from batchmark.emulator.world import Batch, Outcome, World
 
 __all__ = ["EMBED", "GENERATE", "GeminiBook", "field", "text_of", "texts_of", "why_refused"]
 
 GENERATE = "batchGenerateContent"
 EMBED = "asyncBatchEmbedContent"
-_INVALID, _NOT_FOUND, _INTERNAL = 3, 5, 13  # google.rpc codes
+_INVALID, _NOT_FOUND, _UNIMPLEMENTED, _INTERNAL = 3, 5, 12, 13  # google.rpc codes
+_NO_VECTORS = "Embeddings of an upstream server are had through the OpenAI dialect only."
 
 _encode = msgspec.json.Encoder().encode
 
@@ -47,8 +50,11 @@ def _snake(name: str) -> str:
 class GeminiBook:
     """How Gemini reads a batch: a file without requests fails as a whole, a bad line only itself."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, service: Service) -> None:
+        self._world = service.world
+        self._catalog = service.catalogs["gemini"]
+        self._verbatim = service.verbatim
+        self._output_kept_s = service.limits["gemini"]["output_kept_s"]
 
     def check(self, batch: Batch, lines: Iterable[bytes]) -> Checked:
         if batch.spec.get("file") is None:
@@ -65,9 +71,9 @@ class GeminiBook:
         return Checked(total=total, model=batch.model)
 
     def read(self, batch: Batch, line: bytes) -> Row:
-        if batch.endpoint == GENERATE and batch.spec.get("file") is not None:
+        if batch.endpoint == GENERATE and batch.spec.get("file") is not None and not self._verbatim:
             plain = gemini_row(line)
-            own = None if plain is None else find(GEMINI, batch.model)
+            own = None if plain is None else self._catalog.find(batch.model)
             if plain is not None and own is not None and own.batch:
                 return Row(id={"key": plain.key}, body={"model": own}, ask=plain.ask(own))
         if not line.strip():
@@ -83,25 +89,30 @@ class GeminiBook:
             return Row(id=mark, body={}, refusal=_error(_INVALID, "The request is missing."))
         name = request.get("model")
         name = name.removeprefix("models/") if isinstance(name, str) and name else batch.model
-        model = find(GEMINI, name)
+        model = self._catalog.find(name)
         if model is None or not model.batch:
             message = f"models/{name[:100]} is not found, or is not supported for {batch.endpoint}."
             return Row(id=mark, body={}, refusal=_error(_NOT_FOUND, message))
         if batch.endpoint == EMBED:
+            if self._verbatim:
+                return Row(id=mark, body={}, refusal=_error(_UNIMPLEMENTED, _NO_VECTORS))
             refusal = _embed_refusal(request, model)
             return Row(id=mark, body={"request": request, "model": model}, refusal=refusal)
         refusal = why_refused(request)
-        ask = None if refusal is not None else _ask(model.name, request)
+        ask = None if refusal is not None else _ask(model.name, request, sampled=self._verbatim)
         return Row(id=mark, body={"model": model}, ask=ask, refusal=refusal)
 
     def sheet(self, batch: Batch, end: Phase, at_ns: int) -> GeminiSheet:
-        return GeminiSheet(self, self._world, batch, end, at_ns)
+        return GeminiSheet(self, self._world, batch, end, at_ns, kept_s=self._output_kept_s)
 
 
 class GeminiSheet:
     """Writes the responses in input order: a file of its own for a batch from a file, else kept with the batch."""
 
-    def __init__(self, book: GeminiBook, world: World, batch: Batch, end: Phase, at_ns: int) -> None:
+    def __init__(
+        self, book: GeminiBook, world: World, batch: Batch, end: Phase, at_ns: int, *, kept_s: int | None
+    ) -> None:
+        self._kept_s = kept_s
         self._book = book
         self._world = world
         self._batch = batch
@@ -123,17 +134,19 @@ class GeminiSheet:
             self._outcome.errored += 1
             self._line({"error": row.refusal}, row)
             return
+        if reply is not None and reply.status >= 400:
+            self.fail(row, reply.status, None, reply.text)
+            return
         self._outcome.succeeded += 1
         model: Model = row.body["model"]
         if reply is None:
-            self._line({"response": _embedding(model, row.body["request"])}, row)
+            if self._kept:
+                self._write(row, _embedding(model, row.body["request"]))
             return
         self._outcome.input_tokens += reply.input_tokens
         self._outcome.output_tokens += reply.output_tokens
         if self._kept:
-            mark = _encode(row.id)
-            tail = b"," + mark[1:] if len(mark) > 2 else b"}"
-            self._put(b'{"response":%b%b\n' % (_response(model, reply), tail))
+            self._write(row, _response(model, reply))
 
     def broken(self, row: Row) -> None:
         self._outcome.errored += 1
@@ -180,6 +193,7 @@ class GeminiSheet:
                 mime="application/jsonl",
                 source=self._path,
                 created_at=self._at_ns,
+                expires_at=None if self._kept_s is None else self._at_ns + self._kept_s * SECOND,
             )
             self._outcome.output_file = stored.id
         return self._outcome
@@ -187,6 +201,11 @@ class GeminiSheet:
     def abandon(self) -> None:
         self._out.close()
         self._path.unlink(missing_ok=True)
+
+    def _write(self, row: Row, response: bytes) -> None:
+        mark = _encode(row.id)
+        tail = b"," + mark[1:] if len(mark) > 2 else b"}"
+        self._put(b'{"response":%b%b\n' % (response, tail))
 
     def _line(self, item: dict[str, Any], row: Row) -> None:
         if self._kept:
@@ -294,7 +313,7 @@ def _dimensions(request: dict[str, Any], model: Model) -> Any:
     return model.dimensions if wanted is None else wanted
 
 
-def _ask(model: str, request: dict[str, Any]) -> Ask:
+def _ask(model: str, request: dict[str, Any], *, sampled: bool) -> Ask:
     config = field(request, "generationConfig")
     schema = field(config, "responseJsonSchema") or field(config, "responseSchema")
     text: str | None = None
@@ -302,7 +321,23 @@ def _ask(model: str, request: dict[str, Any]) -> Ask:
         text = _encode(_lowered(schema)).decode()
     elif field(config, "responseMimeType") == "application/json":
         text = '{"type":"object"}'
-    return Ask(model=model, messages=texts_of(request), max_tokens=field(config, "maxOutputTokens"), json_schema=text)
+    options: list[tuple[str, Any]] = []
+    for ours, theirs in (
+        ("temperature", "temperature"),
+        ("topP", "top_p"),
+        ("stopSequences", "stop"),
+        ("seed", "seed"),
+    ):
+        value = field(config, ours) if sampled else None
+        if value is not None:
+            options.append((theirs, value))
+    return Ask(
+        model=model,
+        messages=texts_of(request),
+        max_tokens=field(config, "maxOutputTokens"),
+        json_schema=text,
+        options=tuple(options),
+    )
 
 
 def _lowered(schema: object) -> object:
@@ -338,7 +373,7 @@ def _response(model: Model, reply: Reply) -> bytes:
     )
 
 
-def _embedding(model: Model, request: dict[str, Any]) -> dict[str, Any]:
+def _embedding(model: Model, request: dict[str, Any]) -> bytes:
     text = text_of(request.get("content"))
-    values = unit_vector(model.name, text, _dimensions(request, model))
-    return {"embedding": {"values": values}, "tokenCount": str(count_tokens(text))}
+    values = vector_text(model.name, text, _dimensions(request, model)).encode()
+    return b'{"embedding":{"values":%b},"tokenCount":"%d"}' % (values, count_tokens(text))

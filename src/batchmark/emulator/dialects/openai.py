@@ -9,24 +9,21 @@ from typing import Any
 
 from batchmark.emulator import ids
 from batchmark.emulator.answers.synthetic import count_tokens
-from batchmark.emulator.catalog import OPENAI, find
 from batchmark.emulator.clock import SECOND, ns, seconds
 from batchmark.emulator.dialects.openai_bodies import ENDPOINTS, ask
 from batchmark.emulator.dialects.openai_bodies import refusal as why_refused
+from batchmark.emulator.dialects.openai_files import OpenAIFiles
 from batchmark.emulator.dialects.openai_rows import OpenAIBook, peek_model
+from batchmark.emulator.dialects.openai_wire import body_of, error, lifetime, maybe, page, page_limit, refused, text_of
 from batchmark.emulator.fault_life import empty_ids, strange_state
-from batchmark.emulator.http import Answer, Body, Call, Part, Refused, Route, decode_object, pretty_answer
-from batchmark.emulator.life import Facts, Phase, standing
+from batchmark.emulator.http import Answer, Body, Call, Refused, Route, decode_object, pretty_answer
+from batchmark.emulator.life import Facts, Phase, Standing, standing
 from batchmark.emulator.service import Service, good_key, masked
-from batchmark.emulator.world import Batch, Outcome, StoredFile
+from batchmark.emulator.world import Batch, Outcome
 
 __all__ = ["OpenAI"]
 
-WINDOW_S = 86_400
-MAX_FILE_BYTES = 512 * 1024 * 1024
 MAX_COUNT_BYTES = 64_000_000
-_KEEP_S = 30 * 86_400  # input files go after 30 days
-_PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
 
 # What the count of a response's input takes; how its output is to be is none of it.
 _COUNTED = frozenset(
@@ -68,15 +65,22 @@ class OpenAI:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._world = service.world
-        self.book = OpenAIBook(service.world, max_rows=service.most("openai", "max_rows"))
+        self._catalog = service.catalogs[self.name]
+        self.book = OpenAIBook(service)
+        files = OpenAIFiles(service)
+        slack = 1 << 20  # what a form has beside its file
+        whole = min(service.most("openai", "max_file_bytes"), 1 << 40) + slack
+        part = min(service.most("openai", "max_part_bytes"), 1 << 40) + slack
         self.routes = [
-            _route(
-                "files.create", "POST", "/files", self._create_file, body=Body.FORM, limit=MAX_FILE_BYTES + (1 << 20)
-            ),
-            _route("files.list", "GET", "/files", self._list_files),
-            _route("files.retrieve", "GET", "/files/{id}", self._retrieve_file),
-            _route("files.delete", "DELETE", "/files/{id}", self._delete_file),
-            _route("files.content", "GET", "/files/{id}/content", self._file_content),
+            _route("files.create", "POST", "/files", files.create, body=Body.FORM, limit=whole),
+            _route("files.list", "GET", "/files", files.list),
+            _route("files.retrieve", "GET", "/files/{id}", files.retrieve),
+            _route("files.delete", "DELETE", "/files/{id}", files.delete),
+            _route("files.content", "GET", "/files/{id}/content", files.content),
+            _route("uploads.create", "POST", "/uploads", files.start),
+            _route("uploads.add_part", "POST", "/uploads/{id}/parts", files.add_part, body=Body.FORM, limit=part),
+            _route("uploads.complete", "POST", "/uploads/{id}/complete", files.complete, limit=1_000_000),
+            _route("uploads.cancel", "POST", "/uploads/{id}/cancel", files.cancel),
             _route("batches.create", "POST", "/batches", self._create_batch, limit=1_000_000),
             _route("batches.list", "GET", "/batches", self._list_batches),
             _route("batches.retrieve", "GET", "/batches/{id}", self._retrieve_batch),
@@ -99,20 +103,20 @@ class OpenAI:
                 "You didn't provide an API key. You need to provide your API key in an Authorization header using "
                 "Bearer auth (i.e. Authorization: Bearer YOUR_KEY)."
             )
-            raise _refused(message, status=401)
+            raise refused(message, status=401)
         if verdict == "bad":
-            raise _refused(f"Incorrect API key provided: {masked(given)}.", status=401, code="invalid_api_key")
+            raise refused(f"Incorrect API key provided: {masked(given)}.", status=401, code="invalid_api_key")
 
     def unknown(self, call: Call, *, other_methods: bool) -> Answer:
         path = call.path.removeprefix("/openai")
         if other_methods:
             message = f"Not allowed to {call.method} on {path}."
-            return _error(message, status=405, code="method_not_supported")
-        return _error(f"Invalid URL ({call.method} {path})", status=404)
+            return error(message, status=405, code="method_not_supported")
+        return error(f"Invalid URL ({call.method} {path})", status=404)
 
     def failure(self, call: Call) -> Answer:
         message = "The server had an error while processing your request."
-        return _error(message, status=500, kind="server_error")
+        return error(message, status=500, kind="server_error")
 
     def headers(self, call: Call, elapsed_ms: int) -> dict[str, str]:
         return {
@@ -136,116 +140,16 @@ class OpenAI:
         batch = self._world.batch(self.name, name)
         return ("", [name]) if batch is None else (batch.model, batch.names)
 
-    # Files
-
-    def _create_file(self, call: Call) -> Answer:
-        if call.malformed is not None or call.body_path is not None:
-            trouble = call.malformed or "the content type is not multipart/form-data"
-            raise _refused(f"Could not parse multipart form: {trouble}.")
-        if call.too_large:
-            raise _refused("File is too large.", status=413)
-        form: dict[str, Part] = {part.name: part for part in call.parts}
-        file, purpose = form.get("file"), form.get("purpose")
-        if file is None:
-            raise _refused("'file' is a required property", param="file", code="missing_required_parameter")
-        if purpose is None:
-            raise _refused("'purpose' is a required property", param="purpose", code="missing_required_parameter")
-        use = purpose.text().strip()
-        if use not in _PURPOSES:
-            listed = ", ".join(f"'{name}'" for name in _PURPOSES)
-            raise _refused(f"'{use[:60]}' is not one of [{listed}] - 'purpose'", param="purpose", code="invalid_value")
-        most = self._service.most(self.name, "max_bytes")
-        if use == "batch" and file.size > most:
-            message = f"File is too large: a batch input file may have {most} bytes, this one has {file.size}."
-            raise _refused(message, status=413, param="file")
-        now = self._world.now()
-        expires = now + _KEEP_S * SECOND if use == "batch" else None
-        lasts = form.get("expires_after[seconds]")
-        if lasts is not None or "expires_after[anchor]" in form:
-            anchor = form.get("expires_after[anchor]")
-            wanted = lasts.text().strip() if lasts is not None else ""
-            if anchor is None or anchor.text().strip() != "created_at":
-                raise _refused("Invalid 'expires_after[anchor]': expected 'created_at'.", param="expires_after[anchor]")
-            expires = now + _lifetime(int(wanted) if wanted.isdigit() else None, "expires_after[seconds]") * SECOND
-        stored = self._world.add_file(
-            id=f"file-{ids.base62(22)}",
-            dialect=self.name,
-            name=file.filename or "upload",
-            purpose=use,
-            mime=file.mime,
-            source=file.path,
-            created_at=now,
-            expires_at=expires,
-            sha256="",
-        )
-        call.subject, call.file_name = stored.id, stored.name
-        return pretty_answer(_file_view(stored), end=b"\n")
-
-    def _file(self, call: Call) -> StoredFile:
-        call.subject = call.args["id"]
-        stored = self._world.file(self.name, call.args["id"])
-        if stored is None:
-            raise _refused(f"No such File object: {call.args['id'][:100]}", status=404, param="id")
-        return stored
-
-    def _retrieve_file(self, call: Call) -> Answer:
-        return pretty_answer(_file_view(self._file(call)), end=b"\n")
-
-    def _list_files(self, call: Call) -> Answer:
-        limit = _limit(call, default=10_000, most=10_000)
-        order = call.query.get("order", "desc")
-        if order not in ("asc", "desc"):
-            raise _refused("Invalid value for 'order': expected 'asc' or 'desc'.", param="order", code="invalid_value")
-        after: int | None = None
-        if call.query.get("after"):
-            known = self._world.file(self.name, call.query["after"])
-            if known is None:
-                raise _refused(f"No such File object: {call.query['after'][:100]}", param="after")
-            after = known.seq
-        found = self._world.list_files(
-            self.name,
-            limit=limit + 1,
-            after=after,
-            newest_first=order == "desc",
-            purpose=call.query.get("purpose") or None,
-        )
-        return _page([_file_view(one) for one in found[:limit]], more=len(found) > limit)
-
-    def _delete_file(self, call: Call) -> Answer:
-        stored = self._file(call)
-        self._world.delete_file(stored)
-        return pretty_answer({"object": "file", "deleted": True, "id": stored.id}, end=b"\n")
-
-    def _file_content(self, call: Call) -> Answer:
-        stored = self._file(call)
-        name = re.sub(r'[\x00-\x1f"\\\x7f-\uffff]', "_", stored.name)
-        return Answer(
-            file=stored.path,
-            content_type="application/octet-stream",
-            headers={"content-disposition": f'attachment; filename="{name}"'},
-        )
-
     # Batches
 
     def _create_batch(self, call: Call) -> Answer:
-        body = None if call.too_large else decode_object(call.body)
-        if body is None:
-            message = (
-                "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP "
-                "library correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON.)"
-            )
-            raise _refused(message)
+        body = body_of(call)
         known = ("input_file_id", "endpoint", "completion_window", "metadata", "output_expires_after")
         for name in body:
             if name not in known:
-                raise _refused(f"Unknown parameter: '{name[:60]}'.", param=name[:60], code="unknown_parameter")
+                raise refused(f"Unknown parameter: '{name[:60]}'.", param=name[:60], code="unknown_parameter")
         for name in known[:3]:
-            if body.get(name) is None:
-                message = f"Missing required parameter: '{name}'."
-                raise _refused(message, param=name, code="missing_required_parameter")
-            if not isinstance(body[name], str):
-                message = f"Invalid type for '{name}': expected a string."
-                raise _refused(message, param=name, code="invalid_type")
+            text_of(body, name)
         _among(body["endpoint"], "endpoint", ENDPOINTS)
         _among(body["completion_window"], "completion_window", ("24h",))
         metadata = _metadata(body.get("metadata"))
@@ -254,15 +158,15 @@ class OpenAI:
         if after is not None:
             if not isinstance(after, dict) or after.get("anchor") != "created_at":
                 message = "Invalid 'output_expires_after': expected an anchor 'created_at' and seconds."
-                raise _refused(message, param="output_expires_after")
-            spec["output_expires_after_s"] = _lifetime(after.get("seconds"), "output_expires_after.seconds")
+                raise refused(message, param="output_expires_after")
+            spec["output_expires_after_s"] = lifetime(after.get("seconds"), "output_expires_after.seconds")
         stored = self._world.file(self.name, body["input_file_id"])
         if stored is None:
             message = f"No such File object: {body['input_file_id'][:100]}"
-            raise _refused(message, param="input_file_id")
+            raise refused(message, param="input_file_id")
         if stored.purpose != "batch":
             message = f"Invalid file purpose '{stored.purpose}': a batch takes a file with the purpose 'batch'."
-            raise _refused(message, param="input_file_id", code="invalid_value")
+            raise refused(message, param="input_file_id", code="invalid_value")
         now = self._world.now()
         batch = self._service.add_batch(
             call,
@@ -270,7 +174,7 @@ class OpenAI:
             dialect=self.name,
             endpoint=body["endpoint"],
             model=peek_model(stored.path),
-            window_s=WINDOW_S,
+            window_s=self._service.window_s(self.name),
             spec=spec,
             source=stored.path,
             keep_source=True,
@@ -284,7 +188,7 @@ class OpenAI:
         call.subject = call.args["id"]
         batch = self._world.batch(self.name, call.args["id"], lag_ns=call.lag_ns)
         if batch is None:
-            raise _refused(f"No batch found with id '{call.args['id'][:100]}'.", status=404)
+            raise refused(f"No batch found with id '{call.args['id'][:100]}'.", status=404)
         return batch
 
     def _retrieve_batch(self, call: Call) -> Answer:
@@ -292,22 +196,22 @@ class OpenAI:
         return pretty_answer(self._view(batch, now))
 
     def _list_batches(self, call: Call) -> Answer:
-        limit = _limit(call, default=20, most=100)
+        limit = page_limit(call, default=20, most=100)
         before: int | None = None
         if call.query.get("after"):
             known = self._world.batch(self.name, call.query["after"])
             if known is None:
-                raise _refused(f"No batch found with id '{call.query['after'][:100]}'.", status=404, param="after")
+                raise refused(f"No batch found with id '{call.query['after'][:100]}'.", status=404, param="after")
             before = known.seq
         found = self._world.list_batches(self.name, limit=limit + 1, before=before, lag_ns=call.lag_ns)
         shown, now = self._service.fresh(found[:limit])
-        return _page([self._view(batch, now) for batch in shown], more=len(found) > limit)
+        return page([self._view(batch, now) for batch in shown], more=len(found) > limit)
 
     def _cancel_batch(self, call: Call) -> Answer:
         (batch,), now = self._service.fresh([self._batch(call)])
         phase = standing(batch.facts, now).phase
         if phase.terminal:
-            raise _refused(f"Cannot cancel a batch with status '{_STATUS[phase]}'.", status=409)
+            raise refused(f"Cannot cancel a batch with status '{_STATUS[phase]}'.", status=409)
         self._world.request_cancel(batch, now)
         self._service.nudge()
         return pretty_answer(self._view(self._batch(call), now))
@@ -339,14 +243,14 @@ class OpenAI:
             "output_file_id": outcome.output_file or no_file,
             "error_file_id": outcome.error_file or no_file,
             "created_at": seconds(facts.created_at),
-            "in_progress_at": _maybe(validated),
-            "expires_at": seconds(facts.created_at) + WINDOW_S,
-            "finalizing_at": _maybe(stand.finalizing_at),
-            "completed_at": _maybe(ended) if phase is Phase.SUCCEEDED else None,
-            "failed_at": _maybe(ended) if phase is Phase.FAILED else None,
-            "expired_at": _maybe(ended) if phase is Phase.EXPIRED else None,
-            "cancelling_at": _maybe(facts.cancel_at),
-            "cancelled_at": _maybe(ended) if phase is Phase.CANCELLED else None,
+            "in_progress_at": maybe(validated),
+            "expires_at": seconds(facts.created_at + ns(batch.promised_s)),
+            "finalizing_at": maybe(_finalizing_at(facts, stand)),
+            "completed_at": maybe(ended) if phase is Phase.SUCCEEDED else None,
+            "failed_at": maybe(ended) if phase is Phase.FAILED else None,
+            "expired_at": maybe(ended) if phase is Phase.EXPIRED else None,
+            "cancelling_at": maybe(facts.cancel_at),
+            "cancelled_at": maybe(ended) if phase is Phase.CANCELLED else None,
             "request_counts": counts,
             "usage": {
                 "input_tokens": outcome.input_tokens,
@@ -362,38 +266,36 @@ class OpenAI:
 
     def _list_models(self, call: Call) -> Answer:
         names: dict[str, str] = {}
-        for model in OPENAI:
+        for model in self._catalog.models:
             names[model.name] = names[model.dated] = model.released
         return pretty_answer({"object": "list", "data": [_model_view(*item) for item in names.items()]})
 
     def _retrieve_model(self, call: Call) -> Answer:
         name = call.args["id"]
-        model = find(OPENAI, name)
+        model = self._catalog.find(name)
         if model is None:
             message = f"The model '{name[:100]}' does not exist"
-            raise _refused(message, status=404, param="model", code="model_not_found")
+            raise refused(message, status=404, param="model", code="model_not_found")
         return pretty_answer(_model_view(name, model.released))
 
     # Tokens
 
     def _count_tokens(self, call: Call) -> Answer:
-        body = None if call.too_large else decode_object(call.body)
-        if body is None:
-            raise _refused("We could not parse the JSON body of your request.")
+        body = body_of(call)
         for name in body:
             if name not in _COUNTED:
-                raise _refused(f"Unknown parameter: '{name[:60]}'.", param=name[:60], code="unknown_parameter")
+                raise refused(f"Unknown parameter: '{name[:60]}'.", param=name[:60], code="unknown_parameter")
         named = body.get("model")
         if named is None:
             message = "Missing required parameter: 'model'."
-            raise _refused(message, param="model", code="missing_required_parameter")
-        model = find(OPENAI, named) if isinstance(named, str) else None
+            raise refused(message, param="model", code="missing_required_parameter")
+        model = self._catalog.find(named)
         refusal = why_refused("/v1/responses", body, model)
         if refusal is not None:
             raise Refused(pretty_answer({"error": refusal["error"]}, status=refusal["status"]))
         if model is not None and model.kind != "text":
             message = f"The model `{model.name}` is not supported with the Responses API."
-            raise _refused(message, param="model", code="unsupported_model")
+            raise refused(message, param="model", code="unsupported_model")
         asked = ask("/v1/responses", body)
         tokens = 3 + sum(4 + count_tokens(text) for _, text in (asked.messages if asked is not None else ()))
         return pretty_answer({"object": "response.input_tokens", "input_tokens": tokens})
@@ -412,68 +314,32 @@ def _route(
     return Route(operation=operation, method=method, pattern=pattern, handler=handler, body=body, limit=limit)
 
 
-def _error(
-    message: str,
-    *,
-    status: int = 400,
-    kind: str = "invalid_request_error",
-    param: str | None = None,
-    code: str | None = None,
-) -> Answer:
-    error = {"message": message, "type": kind, "param": param, "code": code}
-    return pretty_answer({"error": error}, status=status)
-
-
-def _refused(message: str, *, status: int = 400, param: str | None = None, code: str | None = None) -> Refused:
-    return Refused(_error(message, status=status, param=param, code=code))
-
-
 def _among(value: str, name: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         listed = ", ".join(f"'{one}'" for one in allowed)
         message = f"Invalid value: '{value[:60]}'. Supported values are: {listed}."
-        raise _refused(message, param=name, code="invalid_value")
+        raise refused(message, param=name, code="invalid_value")
 
 
 def _metadata(value: object) -> dict[str, str] | None:
     if value is None:
         return None
     if not isinstance(value, dict):
-        raise _refused("Invalid type for 'metadata': expected an object.", param="metadata", code="invalid_type")
+        raise refused("Invalid type for 'metadata': expected an object.", param="metadata", code="invalid_type")
     if len(value) > 16:
         message = f"Invalid 'metadata': too many properties. Expected at most 16, got {len(value)}."
-        raise _refused(message, param="metadata", code="object_above_max_properties")
+        raise refused(message, param="metadata", code="object_above_max_properties")
     for name, text in value.items():
         if len(name) > 64:
             message = "Invalid 'metadata': a key is longer than 64 characters."
-            raise _refused(message, param="metadata", code="string_above_max_length")
+            raise refused(message, param="metadata", code="string_above_max_length")
         if not isinstance(text, str):
             message = f"Invalid type for 'metadata.{name}': expected a string."
-            raise _refused(message, param=f"metadata.{name}", code="invalid_type")
+            raise refused(message, param=f"metadata.{name}", code="invalid_type")
         if len(text) > 512:
             message = f"Invalid 'metadata.{name}': string too long. Expected at most 512 characters."
-            raise _refused(message, param=f"metadata.{name}", code="string_above_max_length")
+            raise refused(message, param=f"metadata.{name}", code="string_above_max_length")
     return value
-
-
-def _lifetime(value: object, name: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 3_600 <= value <= 2_592_000:
-        raise _refused(f"Invalid '{name}': expected 3600 to 2592000 seconds.", param=name, code="invalid_value")
-    return value
-
-
-def _limit(call: Call, *, default: int, most: int) -> int:
-    text = call.query.get("limit")
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= most):
-        raise _refused(f"Invalid 'limit': expected 1 to {most}.", param="limit", code="invalid_value")
-    return int(text)
-
-
-def _page(items: list[dict[str, Any]], *, more: bool) -> Answer:
-    first, last = (items[0]["id"], items[-1]["id"]) if items else (None, None)
-    return pretty_answer({"object": "list", "data": items, "first_id": first, "last_id": last, "has_more": more})
 
 
 def _model_known(facts: Facts, now: int) -> bool:
@@ -484,22 +350,12 @@ def _model_known(facts: Facts, now: int) -> bool:
     return moment >= max(facts.checked_at, facts.validated_due) - ns(facts.schedule.validate_s) // 5
 
 
-def _maybe(at_ns: int | None) -> int | None:
-    return None if at_ns is None else seconds(at_ns)
-
-
-def _file_view(stored: StoredFile) -> dict[str, Any]:
-    return {
-        "object": "file",
-        "id": stored.id,
-        "purpose": stored.purpose,
-        "filename": stored.name,
-        "bytes": stored.bytes,
-        "created_at": seconds(stored.created_at),
-        "expires_at": _maybe(stored.expires_at),
-        "status": "processed",
-        "status_details": None,
-    }
+def _finalizing_at(facts: Facts, stand: Standing) -> int | None:
+    """When finalizing began: of a batch that the window's end has cut, a second after that."""
+    if stand.finalizing_at is None or not facts.expired:
+        return stand.finalizing_at
+    late = stand.finalizing_at + SECOND
+    return late if stand.ended_at is None else min(late, stand.ended_at)
 
 
 def _model_view(name: str, released: str) -> dict[str, Any]:

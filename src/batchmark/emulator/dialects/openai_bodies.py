@@ -13,12 +13,38 @@ from batchmark.emulator import ids
 from batchmark.emulator.answers import Ask, Reply
 from batchmark.emulator.answers.synthetic import count_tokens
 from batchmark.emulator.catalog import Model
-from batchmark.emulator.vectors import as_base64, unit_vector
+from batchmark.emulator.vectors import vector_base64, vector_text
 
 __all__ = ["ENDPOINTS", "Made", "ask", "body", "embedding_inputs", "refusal"]
 
-ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions")
+ENDPOINTS = (
+    "/v1/responses",
+    "/v1/chat/completions",
+    "/v1/embeddings",
+    "/v1/completions",
+    "/v1/moderations",
+    "/v1/images/generations",
+    "/v1/images/edits",
+)
+_MODERATED = (
+    "harassment",
+    "harassment/threatening",
+    "hate",
+    "hate/threatening",
+    "illicit",
+    "illicit/violent",
+    "self-harm",
+    "self-harm/instructions",
+    "self-harm/intent",
+    "sexual",
+    "sexual/minors",
+    "violence",
+    "violence/graphic",
+)
+_IMAGE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="  # one pixel
+_IMAGE_TOKENS = 272  # of the smallest image
 _MAX_EMBEDDINGS = 2048  # inputs of one request
+_NEEDED = {"/v1/chat/completions": "messages", "/v1/completions": "prompt"}
 _ROLES = {"system": "system", "developer": "system", "assistant": "assistant"}
 
 
@@ -119,7 +145,7 @@ def refusal(endpoint: str, body: dict[str, Any], model: Model | None) -> dict[st
         )
     if body.get("stream"):
         return _no("Streaming is not supported in the Batch API.", param="stream", code="unsupported_parameter")
-    needed = {"/v1/chat/completions": "messages", "/v1/completions": "prompt"}.get(endpoint, "input")
+    needed = "prompt" if endpoint.startswith("/v1/images/") else _NEEDED.get(endpoint, "input")
     value = body.get(needed)
     if value is None:
         return _no(f"Missing required parameter: '{needed}'.", param=needed, code="missing_required_parameter")
@@ -135,6 +161,12 @@ def refusal(endpoint: str, body: dict[str, Any], model: Model | None) -> dict[st
         return _sampling_refusal(body, model, chat=False)
     if endpoint == "/v1/embeddings":
         return _embedding_refusal(value, body, model)
+    if endpoint == "/v1/moderations":
+        if isinstance(value, str) or (isinstance(value, list) and 0 < len(value) <= _MAX_EMBEDDINGS):
+            return None
+        return _no("'$.input' is invalid. Please check the API reference.", param="input", code=None)
+    if endpoint.startswith("/v1/images/"):
+        return _image_refusal(value, body)
     if not isinstance(value, str | list):
         return _no("Invalid type for 'prompt'.", param="prompt", code="invalid_type")
     return _sampling_refusal(body, model, chat=False)
@@ -214,6 +246,15 @@ def _embedding_refusal(value: object, body: dict[str, Any], model: Model) -> dic
     return None
 
 
+def _image_refusal(prompt: object, body: dict[str, Any]) -> dict[str, Any] | None:
+    if not isinstance(prompt, str):
+        return _no("Invalid type for 'prompt': expected a string.", param="prompt", code="invalid_type")
+    count = body.get("n")
+    if count is not None and (not _is_int(count) or not 1 <= count <= 10):
+        return _no("Invalid 'n': expected 1 to 10.", param="n", code="invalid_value")
+    return None
+
+
 def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -223,6 +264,10 @@ def _is_int(value: object) -> bool:
 
 def body(endpoint: str, model: Model, asked: dict[str, Any], reply: Reply | None, created_s: int) -> Made:
     """The answer's body, in the full shape of the real one."""
+    if endpoint == "/v1/moderations":
+        return _moderation(model, asked)
+    if endpoint.startswith("/v1/images/"):
+        return _images(asked, created_s)
     if endpoint == "/v1/embeddings" or reply is None:
         return _embeddings(model, asked)
     if endpoint == "/v1/responses":
@@ -356,18 +401,54 @@ def _embeddings(model: Model, asked: dict[str, Any]) -> Made:
     if items and all(_is_int(item) for item in items):
         items = [items]
     size = asked.get("dimensions") or model.dimensions
+    in_base64 = asked.get("encoding_format") == "base64"
     tokens = 0
     data = []
     for index, item in enumerate(items):
         text = item if isinstance(item, str) else dumps(item)
         tokens += count_tokens(text) if isinstance(item, str) else len(item)
-        vector = unit_vector(model.name, text, size)
-        shown = as_base64(vector) if asked.get("encoding_format") == "base64" else vector
-        data.append({"object": "embedding", "embedding": shown, "index": index})
-    made = {
-        "object": "list",
-        "data": data,
-        "model": model.dated,
-        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        if in_base64:
+            vector = f'"{vector_base64(model.name, text, size)}"'
+        else:
+            vector = vector_text(model.name, text, size, separator=", ")
+        data.append(f'{{"object": "embedding", "embedding": {vector}, "index": {index}}}')
+    made = (
+        f'{{"object": "list", "data": [{", ".join(data)}], "model": {quoted(model.dated)}, '
+        f'"usage": {{"prompt_tokens": {tokens}, "total_tokens": {tokens}}}}}'
+    )
+    return Made(made, tokens, 0)
+
+
+def _moderation(model: Model, asked: dict[str, Any]) -> Made:
+    """Nothing is ever flagged here; the scores are those of a harmless text."""
+    value = asked.get("input")
+    texts = value if isinstance(value, list) and all(isinstance(one, str) for one in value) else [value]
+    result = {
+        "flagged": False,
+        "categories": dict.fromkeys(_MODERATED, False),
+        "category_scores": dict.fromkeys(_MODERATED, 1e-06),
+        "category_applied_input_types": {name: ["text"] for name in _MODERATED},
     }
-    return Made(dumps(made), tokens, 0)
+    made = {"id": f"modr-{ids.base62(24)}", "model": model.dated, "results": [result] * len(texts)}
+    return Made(dumps(made), 0, 0)
+
+
+def _images(asked: dict[str, Any], created_s: int) -> Made:
+    """One transparent pixel for each image that was asked for."""
+    count = asked.get("n") or 1
+    given, made = count_tokens(asked["prompt"]), _IMAGE_TOKENS * count
+    body = {
+        "created": created_s,
+        "background": "transparent",
+        "data": [{"b64_json": _IMAGE}] * count,
+        "output_format": "png",
+        "quality": "low",
+        "size": "1024x1024",
+        "usage": {
+            "input_tokens": given,
+            "input_tokens_details": {"image_tokens": 0, "text_tokens": given},
+            "output_tokens": made,
+            "total_tokens": given + made,
+        },
+    }
+    return Made(dumps(body), given, made)

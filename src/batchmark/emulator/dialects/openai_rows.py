@@ -12,22 +12,21 @@ import msgspec
 
 from batchmark.emulator import ids
 from batchmark.emulator.answers import Ask, Reply
-from batchmark.emulator.catalog import OPENAI, Model, find
+from batchmark.emulator.catalog import Model
 from batchmark.emulator.clock import SECOND, seconds
 from batchmark.emulator.dialects import openai_bodies as bodies
 from batchmark.emulator.dialects.failures import row_failure
 from batchmark.emulator.dialects.plain import openai_row
 from batchmark.emulator.life import Phase
 from batchmark.emulator.rows import Checked, Row, Twist, Unrun
+from batchmark.emulator.service import Service
 from batchmark.emulator.world import Batch, Outcome, World
 
-__all__ = ["MAX_TASKS", "OpenAIBook", "peek_model"]
+__all__ = ["OpenAIBook", "peek_model"]
 
-MAX_TASKS = 50_000
 _MAX_PROBLEMS = 100
 _CHAT = "/v1/chat/completions"
 _NOTHING_MORE: dict[str, Any] = {}  # all that a plain body asks is in its question
-_MAX_EMBEDDING_INPUTS = 50_000
 
 _UNRUN: dict[Unrun, str] = {
     "expired": "This request could not be executed before the completion window expired.",
@@ -35,17 +34,34 @@ _UNRUN: dict[Unrun, str] = {
 }
 
 
+class _Carried(msgspec.Struct, frozen=True, gc=False):
+    """Of a line only what is needed to pass it on."""
+
+    custom_id: str
+    body: msgspec.Raw
+
+
+_carried = msgspec.json.Decoder(_Carried).decode
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
 class OpenAIBook:
     """How OpenAI reads a batch: every line is checked before any is run."""
 
-    def __init__(self, world: World, *, max_rows: int = MAX_TASKS) -> None:
-        self._world = world
-        self._max_rows = max_rows
+    def __init__(self, service: Service) -> None:
+        self._world = service.world
+        self._catalog = service.catalogs["openai"]
+        self._verbatim = service.verbatim
+        self._max_rows = service.most("openai", "max_rows")
+        self._max_models = service.most("openai", "models_per_file")
+        self._max_inputs = service.most("openai", "max_embedding_inputs")
+        self._output_kept_s = service.limits["openai"]["output_kept_s"]
 
     def check(self, batch: Batch, lines: Iterable[bytes]) -> Checked:
         problems: list[dict[str, Any]] = []
         seen: set[str] = set()
         model: str | None = None
+        models: set[str] = set()
         total = inputs = number = 0
         chat = batch.endpoint == _CHAT
 
@@ -61,7 +77,7 @@ class OpenAIBook:
             plain = openai_row(raw) if chat else None
             if (
                 plain is not None
-                and plain.body.model == model
+                and plain.body.model in models
                 and total <= self._max_rows
                 and plain.custom_id not in seen
             ):
@@ -110,14 +126,15 @@ class OpenAIBook:
                 message = "Missing required parameter: 'body.model'."
                 bad("missing_required_parameter", message, line=number, param="body.model")
                 continue
-            if model is None:
-                model = name
-                if not _serves(find(OPENAI, name), batch.endpoint):
+            if name not in models and len(models) < self._max_models:
+                model = name if model is None else model
+                models.add(name)
+                if not self._verbatim and not _serves(self._catalog.find(name), batch.endpoint):
                     message = (
                         f"The provided model '{_short(name)}' is not supported by the Batch API or does not exist."
                     )
                     bad("model_not_found", message, line=number, param="body.model")
-            elif name != model:
+            elif name not in models and model is not None:
                 message = (
                     f"The provided model '{_short(name)}' does not match the model '{_short(model)}' "
                     "of the other requests in the file."
@@ -127,13 +144,15 @@ class OpenAIBook:
                 inputs += bodies.embedding_inputs(body)
         if total == 0 and not problems:
             bad("empty_file", "The batch input file is empty.", line=None)
-        if inputs > _MAX_EMBEDDING_INPUTS and not problems:
-            message = f"The file asks for {inputs} embeddings; a batch may ask for {_MAX_EMBEDDING_INPUTS}."
+        if inputs > self._max_inputs and not problems:
+            message = f"The file asks for {inputs} embeddings; a batch may ask for {self._max_inputs}."
             bad("too_many_tasks", message, line=None)
-        known = find(OPENAI, model)
+        known = self._catalog.find(model)
         return Checked(total=total, model=known.dated if known else batch.model, problems=problems)
 
     def read(self, batch: Batch, line: bytes) -> Row:
+        if self._verbatim:
+            return _verbatim(batch.endpoint, line)
         plain = openai_row(line) if batch.endpoint == _CHAT else None
         if plain is not None and (question := plain.ask()) is not None:
             return Row(id=plain.custom_id, body=_NOTHING_MORE, ask=question)
@@ -141,20 +160,34 @@ class OpenAIBook:
             return Row(id=None, body={})
         decoded = msgspec.json.decode(line)
         body: dict[str, Any] = decoded["body"]
-        refusal = bodies.refusal(batch.endpoint, body, find(OPENAI, body.get("model")))
+        refusal = bodies.refusal(batch.endpoint, body, self._catalog.find(body.get("model")))
         ask: Ask | None = None
         if refusal is None:
             ask = bodies.ask(batch.endpoint, body)
         return Row(id=decoded["custom_id"], body=body, ask=ask, refusal=refusal)
 
+    def model(self, name: str) -> Model | None:
+        return self._catalog.find(name)
+
     def sheet(self, batch: Batch, end: Phase, at_ns: int) -> OpenAISheet:
-        return OpenAISheet(self, self._world, batch, end, at_ns)
+        model = self._catalog.find(batch.model)
+        return OpenAISheet(self, self._world, batch, end, at_ns, model=model, kept_s=self._output_kept_s)
 
 
 class OpenAISheet:
     """Writes the two result files of a batch."""
 
-    def __init__(self, book: OpenAIBook, world: World, batch: Batch, end: Phase, at_ns: int) -> None:
+    def __init__(
+        self,
+        book: OpenAIBook,
+        world: World,
+        batch: Batch,
+        end: Phase,
+        at_ns: int,
+        *,
+        model: Model | None,
+        kept_s: int | None,
+    ) -> None:
         self._book = book
         self._world = world
         self._batch = batch
@@ -166,7 +199,7 @@ class OpenAISheet:
             facts.validated_at is None or facts.validated_at > facts.cancel_at
         )
         self._created_s = min(self._at_s, seconds(facts.begun_at or facts.created_at))
-        model = find(OPENAI, batch.model)
+        self._kept_s = kept_s
         self._model = model or Model(name=batch.model, dated=batch.model, title="", released="2024-01-01")
         self._folder = world.scratch()
         self._outcome = Outcome()
@@ -183,12 +216,26 @@ class OpenAISheet:
             self._outcome.errored += 1
             self._line("error", row, row.refusal["status"], dumps({"error": row.refusal["error"]}))
             return
-        made = bodies.body(self._batch.endpoint, self._model, row.body, reply, self._created_s)
+        if reply is not None and reply.body is not None:
+            self._passed_on(row, reply, reply.body)
+            return
+        model = self._model if row.ask is None else self._book.model(row.ask.model) or self._model
+        made = bodies.body(self._batch.endpoint, model, row.body, reply, self._created_s)
         outcome = self._outcome
         outcome.succeeded += 1
         outcome.input_tokens += made.input_tokens
         outcome.output_tokens += made.output_tokens
         self._line("output", row, 200, made.text)
+
+    def _passed_on(self, row: Row, reply: Reply, body: str) -> None:
+        """Write what another server has answered."""
+        outcome = self._outcome
+        good = reply.status < 300
+        outcome.succeeded += good
+        outcome.errored += not good
+        outcome.input_tokens += reply.input_tokens
+        outcome.output_tokens += reply.output_tokens
+        self._line("output" if good else "error", row, reply.status, body)
 
     def broken(self, row: Row) -> None:
         self._outcome.errored += 1
@@ -229,7 +276,7 @@ class OpenAISheet:
     def finish(self) -> Outcome:
         for opened in self._open.values():
             opened.close()
-        kept = self._batch.spec.get("output_expires_after_s")
+        kept = self._batch.spec.get("output_expires_after_s", self._kept_s)
         for kind in self._open:
             if self.twist is not None:
                 self.twist.file(self._path(kind))
@@ -283,10 +330,33 @@ class OpenAISheet:
             out.writelines(self.twist.lines(line.encode()))
 
 
+def _verbatim(endpoint: str, line: bytes) -> Row:
+    """A line for a server that takes it as it is."""
+    if not line.strip():
+        return Row(id=None, body={})
+    try:
+        item = _carried(line)
+    except _UNREADABLE:  # what a decoder of typed values does not take, such as a custom_id twice
+        item = None
+    if item is None:
+        decoded = msgspec.json.decode(line)
+        item = _Carried(custom_id=decoded["custom_id"], body=msgspec.Raw(msgspec.json.encode(decoded["body"])))
+    ask = Ask(model="", messages=(), max_tokens=None, endpoint=endpoint, body=bytes(item.body))
+    return Row(id=item.custom_id, body=_NOTHING_MORE, ask=ask)
+
+
+_KINDS = {
+    "/v1/embeddings": "embedding",
+    "/v1/moderations": "moderation",
+    "/v1/images/generations": "image",
+    "/v1/images/edits": "image",
+}
+
+
 def _serves(model: Model | None, endpoint: str) -> bool:
     if model is None or not model.batch:
         return False
-    return (model.kind == "embedding") == (endpoint == "/v1/embeddings")
+    return model.kind == _KINDS.get(endpoint, "text")
 
 
 def _short(text: str) -> str:

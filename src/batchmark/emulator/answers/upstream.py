@@ -1,0 +1,255 @@
+"""Answers from any OpenAI-compatible server, such as vLLM or Ollama on the same desk: it gains a Batch API.
+
+Rows of the OpenAI dialect are passed on as they are, to the endpoint that they name, and answered with what came back, word
+for word. Rows of the other dialects become chat completions.
+
+What passes by itself is waited for: a server that cannot be reached, is overloaded (429, 503) or still starting is asked
+again, for as long as the batch lives. A row that the server fails on is asked again a few times, then it has failed. Every
+refusal for want of room halves the number of requests at a time, and every answer lets it grow again.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx2
+import msgspec
+
+from batchmark.emulator.answers import AnswersClosed, Ask, AskDropped, Reply, never
+
+__all__ = ["Upstream"]
+
+_log = logging.getLogger(__name__)
+
+_FAILURES = 4  # answers of 500 and the like to one row, before it counts as failed
+_OVERLOADED = frozenset({429, 502, 503, 529})
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 15.0
+_LONGEST_ASKED_S = 120.0  # of what a server asks to wait
+_LOOK_S = 0.25  # how often whoever waits looks whether it still should
+_ANSWER_S = 1_800.0  # a long answer of a slow model
+_MOST_AT_ONCE = 512
+_LARGEST = 64_000_000
+
+
+class Upstream:
+    """The server as an answer source. `address`: its base URL, checked before, with or without the final `/v1`."""
+
+    name = "upstream"
+    free = False
+    verbatim = True
+
+    def __init__(self, address: str, *, key: str | None, concurrency: int, model: str | None) -> None:
+        """The server itself may come later. Raises ValueError for too many requests at a time, or none."""
+        if not 1 <= concurrency <= _MOST_AT_ONCE:
+            raise ValueError(f"an upstream is asked 1 to {_MOST_AT_ONCE} things at a time, not {concurrency}")
+        parts = urlsplit(address)
+        path = parts.path.rstrip("/")
+        self._base = urlunsplit((parts.scheme, parts.netloc, path.removesuffix("/v1"), "", ""))
+        self._model = model
+        self.slots = concurrency
+        self._gate = _Gate(concurrency)
+        self._closed = threading.Event()
+        self._client = httpx2.Client(
+            headers={"authorization": f"Bearer {key}"} if key else {},
+            timeout=httpx2.Timeout(_ANSWER_S, connect=10.0),
+            limits=httpx2.Limits(max_connections=concurrency + 2, max_keepalive_connections=concurrency + 2),
+            follow_redirects=False,  # the key goes to this address and to no other
+            trust_env=False,
+        )
+
+    @property
+    def address(self) -> str:
+        """Where it asks, without a path."""
+        return self._base
+
+    def models(self) -> list[str]:
+        """The names that the server lists; none where it cannot be asked now."""
+        try:
+            found = msgspec.json.decode(self._client.get(f"{self._base}/v1/models", timeout=5.0).content)
+            return [str(one["id"]) for one in found["data"] if isinstance(one.get("id"), str)]
+        except (httpx2.HTTPError, msgspec.DecodeError, KeyError, TypeError, AttributeError):
+            return []
+
+    def answer(self, ask: Ask, dropped: Callable[[], bool] = never) -> Reply:
+        path, body = self._request(ask)
+        failures = waits = 0
+        while True:
+            self._gate.enter(lambda: self._closed.is_set() or dropped())
+            try:
+                self._check(dropped)
+                status, content, asked_s = self._send(path, body)
+            finally:
+                self._gate.leave()
+            if status is not None and status < 500 and status not in (408, *_OVERLOADED):
+                self._gate.went_well()
+                return _reply(ask, status, content)
+            if status is None or status in _OVERLOADED:
+                if status is not None:
+                    self._gate.too_much()
+            else:
+                failures += 1
+                if failures >= _FAILURES:
+                    return _reply(ask, status, content)
+            waits += 1
+            self._wait(max(asked_s, _backoff_s(waits)), dropped)
+
+    def tokens_per_s(self) -> float | None:
+        return None
+
+    def close(self) -> None:
+        self._closed.set()
+        self._gate.wake()
+        self._client.close()
+
+    def _request(self, ask: Ask) -> tuple[str, bytes]:
+        if ask.body is not None:
+            body = ask.body
+            if self._model is not None:
+                body = msgspec.json.encode({**msgspec.json.decode(body), "model": self._model})
+            return ask.endpoint, body
+        chat: dict[str, Any] = {
+            "model": self._model or ask.model,
+            "messages": [{"role": role, "content": text} for role, text in ask.messages],
+            **dict(ask.options),
+        }
+        if ask.max_tokens is not None:
+            chat["max_tokens"] = ask.max_tokens
+        if ask.json_schema is not None:
+            schema = {"name": "answer", "schema": msgspec.Raw(ask.json_schema.encode())}
+            chat["response_format"] = {"type": "json_schema", "json_schema": schema}
+        return "/v1/chat/completions", msgspec.json.encode(chat)
+
+    def _send(self, path: str, body: bytes) -> tuple[int | None, bytes, float]:
+        """The status, the body and how long the server asks to wait; no status where there was no answer."""
+        try:
+            got = self._client.post(f"{self._base}{path}", content=body, headers={"content-type": "application/json"})
+            return got.status_code, got.content, _asked_s(got.headers.get("retry-after"))
+        except (httpx2.HTTPError, RuntimeError) as error:  # a closed client raises RuntimeError
+            if self._closed.is_set():
+                raise AnswersClosed("the upstream is closed") from error
+            _log.info("the upstream gave no answer: %s", type(error).__name__)
+            return None, b"", 0.0
+
+    def _check(self, dropped: Callable[[], bool]) -> None:
+        if self._closed.is_set():
+            raise AnswersClosed("the upstream is closed")
+        if dropped():
+            raise AskDropped
+
+    def _wait(self, seconds: float, dropped: Callable[[], bool]) -> None:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._closed.wait(min(left, _LOOK_S))
+            self._check(dropped)
+        self._check(dropped)
+
+
+class _Gate:
+    """Lets so many requests through at a time as the server has shown to bear."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._allowed = float(most)
+        self._inside = 0
+        self._cut_at = -1e9
+        self._room = threading.Condition()
+
+    def enter(self, given_up: Callable[[], bool]) -> None:
+        with self._room:
+            while self._inside >= max(1, int(self._allowed)) and not given_up():
+                self._room.wait(_LOOK_S)
+            self._inside += 1
+
+    def leave(self) -> None:
+        with self._room:
+            self._inside -= 1
+            self._room.notify()
+
+    def went_well(self) -> None:
+        with self._room:
+            self._allowed = min(self._most, self._allowed + 1 / max(1.0, self._allowed))
+
+    def too_much(self) -> None:
+        with self._room:
+            now = time.monotonic()
+            if now - self._cut_at > 1:  # the refusals of one moment are one piece of news
+                self._cut_at = now
+                self._allowed = max(1.0, self._allowed / 2)
+
+    def wake(self) -> None:
+        with self._room:
+            self._room.notify_all()
+
+
+def _backoff_s(waits: int) -> float:
+    return min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(waits - 1, 10)) * random.uniform(0.75, 1.0)
+
+
+def _asked_s(text: str | None) -> float:
+    """What a `retry-after` asks for, in seconds."""
+    if text is None:
+        return 0.0
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - time.time()
+        except (ValueError, TypeError):
+            return 0.0
+    return min(max(seconds, 0.0), _LONGEST_ASKED_S) if seconds == seconds else 0.0
+
+
+def _reply(ask: Ask, status: int, content: bytes) -> Reply:
+    """What the server said, as a reply of the kind that was asked for."""
+    try:
+        body = msgspec.json.decode(content) if len(content) <= _LARGEST else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        body = None
+    if not isinstance(body, dict) or (status < 300 and ask.body is None and _said(body) is None):
+        message = "The upstream server's answer is not what an OpenAI-compatible server answers."
+        body = {"error": {"message": message, "type": "server_error", "param": None, "code": None}}
+        status = status if status >= 400 else 502
+    if status >= 300:
+        status = status if status >= 400 else 502
+    asked, made = _tokens(body)
+    if ask.body is not None or status >= 400:
+        text = "" if status < 400 else _trouble(body)
+        whole = msgspec.json.encode(body).decode()
+        return Reply(text=text, finish="stop", input_tokens=asked, output_tokens=made, status=status, body=whole)
+    said, cut = _said(body) or ("", False)
+    return Reply(text=said, finish="length" if cut else "stop", input_tokens=asked, output_tokens=made)
+
+
+def _said(body: dict[str, Any]) -> tuple[str, bool] | None:
+    """The text of a chat completion, and whether it was cut."""
+    try:
+        choice = body["choices"][0]
+        text = choice["message"].get("content")
+        return text if isinstance(text, str) else "", choice.get("finish_reason") == "length"
+    except (KeyError, IndexError, TypeError, AttributeError):
+        return None
+
+
+def _trouble(body: dict[str, Any]) -> str:
+    error = body.get("error", body)
+    message = error.get("message") if isinstance(error, dict) else error
+    return message[:500] if isinstance(message, str) else "the upstream server refused the request"
+
+
+def _tokens(body: dict[str, Any]) -> tuple[int, int]:
+    usage = body.get("usage")
+    if not isinstance(usage, dict):
+        return 0, 0
+    found = [usage.get(name, usage.get(other)) for name, other in _USAGE]
+    asked, made = (one if isinstance(one, int) and not isinstance(one, bool) and one >= 0 else 0 for one in found)
+    return asked, made
+
+
+_USAGE = (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
