@@ -195,7 +195,7 @@ def test_faults_and_limits_are_set_on_the_command_line(tmp_path: Path) -> None:
             create(client)
             body = {"requests": [{"custom_id": "late", "params": {"model": "claude-haiku-4-5"}}]}
             assert client.post(BATCHES, json=body).status_code == 429
-            assert client.post("/_emulator/faults", json={"rules": []}).json() == {"rules": []}
+            assert client.post("/_emulator/faults", json={"rules": []}).json() == {"rules": [], "met": {}}
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
@@ -230,9 +230,12 @@ def test_dates_are_on_the_emulators_clock_which_runs_at_its_scale(tmp_path: Path
     ("changes", "word"),
     [
         ({"profile": "nope"}, "instant or demo"),
-        ({"answers": "oracle"}, "auto, smollm2 or synthetic"),
+        ({"answers": "oracle"}, "auto, smollm2, synthetic, echo or upstream URL"),
+        ({"answers": "upstream nowhere"}, "base URL"),
+        ({"host": "0.0.0.0", "remote": True}, "set a key"),
         ({"host": "0.0.0.0"}, "loopback"),
-        ({"time_scale": 0.0}, "time scale"),
+        ({"time_scale": -1.0}, "time scale"),
+        ({"time_scale": 0.0}, "stands still"),
         ({"port": 99_999}, "port"),
     ],
 )

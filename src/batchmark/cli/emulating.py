@@ -8,21 +8,27 @@ from pathlib import Path
 
 from batchmark.api.workspace import home_folder, read_environment
 from batchmark.cli.output import Output
-from batchmark.errors import LocalTrouble
+from batchmark.errors import BadInput, LocalTrouble
 
 __all__ = ["install_model", "serve"]
 
 
 def serve(
     *,
+    host: str,
+    allow_remote: bool,
     port: int,
     profile: str,
     answers: str,
+    upstream_concurrency: int,
+    upstream_model: str | None,
     time_scale: float,
     key: str | None,
     home: Path | None,
     seed: int,
     faults: Sequence[str],
+    fault_file: Path | None,
+    env_file: Path | None,
     limits: Sequence[str],
     control: bool,
     json: bool,
@@ -30,17 +36,28 @@ def serve(
 ) -> int:
     """Serve until interrupted."""
     from batchmark.emulator import Emulator, EmulatorError, EmulatorOptions
+    from batchmark.emulator.env_file import EnvFileError, write_env
+    from batchmark.emulator.fault_file import read_fault_file
+    from batchmark.emulator.faults import RuleError
 
     out = Output(json=json, quiet=quiet, emulated=True)
+    try:
+        rules = (*faults, *(read_fault_file(fault_file) if fault_file is not None else ()))
+    except RuleError as error:
+        raise BadInput(str(error)) from None
     options = EmulatorOptions(
         home=home or home_folder(read_environment()) / "emulator",
+        host=host,
+        remote=allow_remote,
         port=port,
         profile=profile,
         answers=answers,
+        upstream_concurrency=upstream_concurrency,
+        upstream_model=upstream_model,
         time_scale=time_scale,
         key=key,
         seed=seed,
-        faults=tuple(faults),
+        faults=rules,
         limits=tuple(limits),
         control=control,
     )
@@ -52,13 +69,19 @@ def serve(
             for name, value in emulator.environment().items():
                 out.line(f"export {name}={value}")
         sys.stdout.flush()
+        if env_file is not None:
+            write_env(env_file, emulator.environment())
+            out.note(f"the same variables are in {env_file}")
         out.note(f"emulated Batch APIs at {emulator.base_url}, profile {profile}, answers from {emulator.answers_name}")
-        out.note("stop with Ctrl-C; its world stays")
+        out.note(f"watch it at {emulator.base_url}/ and stop it with Ctrl-C; its world stays")
 
     try:
         emulator = Emulator(options)
-        emulator.serve(ready)
     except EmulatorError as error:
+        raise BadInput(str(error)) from None
+    try:
+        emulator.serve(ready)
+    except (EmulatorError, EnvFileError) as error:
         raise LocalTrouble(str(error)) from None
     return 0
 

@@ -22,16 +22,31 @@ app = typer.Typer(
 @app.callback()
 def emulator(
     context: typer.Context,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port on loopback; 0 takes any free one.")] = 8765,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes any free one.")] = 8765,
     profile: Annotated[
         str,
         typer.Option(
-            help="How long batches take: demo, instant, real (as at each service), or openai-real, anthropic-real or"
-            " gemini-real for all of them."
+            help="How long batches take: demo, instant, real (as at each service), openai-real, openai-2026,"
+            " anthropic-real, gemini-real or stuck for all of them, or a TOML file of your own."
         ),
     ] = "demo",
-    answers: Annotated[str, typer.Option(help="What answers: auto, smollm2 or synthetic.")] = "auto",
-    time_scale: Annotated[float, typer.Option(min=0.001, help="How much faster than ours its clock runs.")] = 1.0,
+    answers: Annotated[
+        str, typer.Option(help="What answers: auto, smollm2, synthetic, echo, or 'upstream URL'.")
+    ] = "auto",
+    upstream_concurrency: Annotated[
+        int, typer.Option(min=1, max=512, help="How many requests an upstream is sent at a time.")
+    ] = 8,
+    upstream_model: Annotated[
+        str | None,
+        typer.Option(help="The model an upstream is asked for, whatever the rows say.", show_default=False),
+    ] = None,
+    time_scale: Annotated[
+        float, typer.Option(min=0, help="How much faster than ours its clock runs; 0 stands still (with --control).")
+    ] = 1.0,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    allow_remote: Annotated[
+        bool, typer.Option("--allow-remote", help="Let --host be an address that others can reach; needs --key.")
+    ] = False,
     key: Annotated[
         str | None, typer.Option(help="Admit only this API key. Default: any, but those that begin with bad-.")
     ] = None,
@@ -46,30 +61,48 @@ def emulator(
             metavar="RULE", help="Make something go wrong: a rule, or preset:NAME. Any number.", show_default=False
         ),
     ] = None,
+    faults: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="More fault rules, as tables [[fault]] in TOML.", show_default=False),
+    ] = None,
     limit: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=N", help="Enforce another limit, such as openai.max_rows=100. Any number.", show_default=False
         ),
     ] = None,
-    control: Annotated[bool, typer.Option("--control", help="Serve /_emulator/faults, /clock and /reset.")] = False,
+    control: Annotated[
+        bool, typer.Option("--control", help="Let programs on this machine set its faults and clock, and reset it.")
+    ] = False,
+    env_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write the variables that point each SDK at it into this file.", show_default=False
+        ),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int | None:
-    """Run a local Batch API cloud on loopback until interrupted, and print what points each SDK at it."""
+    """Run a local Batch API cloud until interrupted, and print what points each SDK at it; watch it at its address."""
     if context.invoked_subcommand is not None:
         return None
     from batchmark.cli import emulating
 
     return emulating.serve(
+        host=host,
+        allow_remote=allow_remote,
         port=port,
         profile=profile,
         answers=answers,
+        upstream_concurrency=upstream_concurrency,
+        upstream_model=upstream_model,
         time_scale=time_scale,
         key=key,
         home=home,
         seed=seed,
         faults=fault or [],
+        fault_file=faults,
+        env_file=env_file,
         limits=limit or [],
         control=control,
         json=json,

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+from batchmark.emulator.access import TURNED_AWAY, admitted
 from batchmark.emulator.clock import date_header
 from batchmark.emulator.control import CONTROL_LIMIT, Control
 from batchmark.emulator.dialects.failures import call_failure
 from batchmark.emulator.fault_desk import Deeds, FaultDesk
-from batchmark.emulator.http import Answer, Body, Call, Dialect, Refused, Route, discard
+from batchmark.emulator.http import Answer, Body, Call, Dialect, Refused, Route, discard, json_answer
 from batchmark.emulator.intake import open_intake
+from batchmark.emulator.live import Live
 from batchmark.emulator.sending import Message, Receive, Send, hang_up, send_answer
 from batchmark.emulator.world import World
 
@@ -50,6 +52,7 @@ class App:
         self._key = key
         self._faults = faults
         self._control = control
+        self._live = Live(control.service, about=self._about, run=self._run)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -92,10 +95,23 @@ class App:
             await self._take_in(call, None, None, receive, limit=CONTROL_LIMIT)
         except _Gone:
             return
-        client = scope.get("client")
-        answer = await self._run(lambda: self._control.answer(call, client[0] if client else None))
+        client = (scope.get("client") or (None,))[0]
+        if not admitted(client, call.headers):
+            answer = json_answer({"error": TURNED_AWAY}, status=403)
+        elif call.path == "/_emulator/events" and call.method == "GET":
+            await self._live.stream(call, receive, send)
+            return
+        elif call.path == "/" and call.method in ("GET", "HEAD"):
+            answer = self._live.page()
+        else:
+            answer = await self._run(lambda: self._control.answer(call, client))
         answer.headers["date"] = date_header(await self._run(self._world.now))
         await send_answer(answer, receive, send)
+
+    def _about(self) -> dict[str, Any]:
+        """What the status page says this emulator is, as far as the live page shows it."""
+        status = self._control.status()
+        return {name: status.get(name, "") for name in ("name", "version", "profile", "answers")}
 
     def _struck(self, dialect: Dialect, operation: str, call: Call) -> Deeds | None:
         try:
@@ -137,6 +153,7 @@ class App:
         """Everything that may block, in a thread: the key, the handler, the journal."""
         try:
             dialect.admit(call, _NO_KEY if deeds is not None and deeds.revoked else self._key)
+            self._control.service.admit_call(dialect.name)
             if deeds is not None and deeds.drop_before:
                 answer = Answer(status=0)
             elif deeds is not None and deeds.status is not None:
@@ -145,6 +162,7 @@ class App:
                     deeds.status,
                     code=deeds.code,
                     message=deeds.message,
+                    body=deeds.body,
                     retry_after=deeds.retry_after,
                     upload="upload_id" in call.query,
                 )

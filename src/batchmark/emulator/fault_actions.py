@@ -18,6 +18,10 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "files.retrieve",
         "files.delete",
         "files.content",
+        "uploads.create",
+        "uploads.add_part",
+        "uploads.complete",
+        "uploads.cancel",
         "batches.create",
         "batches.list",
         "batches.retrieve",
@@ -96,10 +100,10 @@ _CREATE = "batches.create*"
 ACTIONS: dict[str, Action] = {
     # a call
     "status": _call(
-        "answers with this HTTP status in the dialect's own shape; nothing is done",
+        "answers with this HTTP status in the dialect's own shape, or with this `body`; nothing is done",
         least=400,
         most=599,
-        options=("retry-after", "code", "message"),
+        options=("retry-after", "code", "message", "body"),
         numbers=("retry-after",),
     ),
     "delay": _call("is looked at only after so many seconds"),

@@ -24,6 +24,7 @@ class Deeds:
     retry_after: str | None = None
     code: str | None = None
     message: str | None = None
+    body: str | None = None
     revoked: bool = False
     drop_before: bool = False
     drop_after: bool = False
@@ -41,6 +42,7 @@ class Deeds:
             if self.status is None:
                 self.status, self.retry_after = int(number), rule.options.get("retry-after")
                 self.code, self.message = rule.options.get("code"), rule.options.get("message")
+                self.body = rule.options.get("body")
         elif rule.action == "delay":
             self.delay_s += number
         elif rule.action == "drop-before-store":
@@ -87,6 +89,12 @@ class FaultDesk:
             self._revoking = tuple(
                 {rule.dialect for rule in rules if rule.action == "revoke-key" and rule.scope == "life"}
             )
+
+    def counts(self) -> dict[str, int]:
+        """How many matches each rule that counts has had, by its text; a second one of the same text has a number."""
+        with self._lock:
+            named = [self._names[place] for place, rule in enumerate(self.rules) if rule.counted]
+        return {name: self._world.fault_count(name) for name in named}
 
     def may_strike(self, dialect: str, operation: str) -> bool:
         """Whether any rule speaks of such calls: one look at a short list, and nothing more where there is none."""

@@ -17,9 +17,10 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Self
 
-from batchmark.emulator.faults import RuleError, parse_all
-from batchmark.emulator.limits import LimitError, parse_limits
-from batchmark.emulator.profiles import PROFILE_NAMES
+from batchmark.emulator.answers import check_answers
+from batchmark.emulator.faults import parse_all
+from batchmark.emulator.limits import parse_limits
+from batchmark.emulator.profile_file import open_profiles
 
 if TYPE_CHECKING:
     import uvicorn
@@ -42,9 +43,12 @@ class EmulatorOptions:
     home: Path
     host: str = "127.0.0.1"
     port: int = 0  # 0: any free port
-    profile: str = "demo"  # how long batches take; `real`: as at the service whose dialect is spoken
-    answers: str = "auto"  # auto takes smollm2 where installed, else synthetic
-    time_scale: float = 1.0
+    remote: bool = False  # whether `host` may be an address that others can reach; then a `key` is needed
+    profile: str = "demo"  # how long batches take; `real`: as at the service whose dialect is spoken; or a TOML file
+    answers: str = "auto"  # auto takes smollm2 where installed, else synthetic; echo, or `upstream URL`
+    upstream_concurrency: int = 8  # requests at a time
+    upstream_model: str | None = None  # to ask for in place of what the rows ask for
+    time_scale: float = 1.0  # 0: the clock stands still, and is moved by POST /_emulator/clock only
     key: str | None = None  # admit only this key; None: any that is not empty and not `bad-…`
     seed: int = 0
     faults: tuple[str, ...] = ()  # rules `MATCH -> DO`, or `preset:NAME`
@@ -58,22 +62,29 @@ class Emulator:
     def __init__(self, options: EmulatorOptions) -> None:
         """Check the options; nothing is opened yet. Raises EmulatorError."""
         self.options = options
-        if options.profile not in PROFILE_NAMES:
-            choice = f"{', '.join(PROFILE_NAMES[:-1])} or {PROFILE_NAMES[-1]}"
-            raise EmulatorError(f"no emulator profile is called {options.profile!r}: choose {choice}")
-        if options.answers not in ("auto", "smollm2", "synthetic"):
-            raise EmulatorError(f"no answer source is called {options.answers!r}: choose auto, smollm2 or synthetic")
-        if not 0 < options.time_scale <= 1_000_000:
-            raise EmulatorError(f"the time scale must be above 0 and at most 1000000, not {options.time_scale}")
+        if not 0 <= options.time_scale <= 1_000_000:
+            raise EmulatorError(f"the time scale must be from 0 to 1000000, not {options.time_scale}")
+        if options.time_scale == 0 and not options.control:
+            raise EmulatorError("a clock that stands still can be moved only over the control pages: allow them too")
         if not 0 <= options.port <= 65_535:
             raise EmulatorError(f"{options.port} is no port number")
-        if not _is_loopback(options.host):
-            raise EmulatorError(f"the emulator serves loopback addresses only, not {options.host!r}")
         if options.key is not None and not options.key:
             raise EmulatorError("the key to admit is empty")
+        if not _is_loopback(options.host):
+            if not options.remote:
+                raise EmulatorError(
+                    f"the emulator serves loopback addresses only, not {options.host!r}: "
+                    "others are let in only by --allow-remote together with --key"
+                )
+            if options.key is None:
+                raise EmulatorError(
+                    f"whoever can reach {options.host} could use it: set a key that admits your clients"
+                )
         try:
             self._rules, self._limits = parse_all(options.faults), parse_limits(options.limits)
-        except (RuleError, LimitError) as error:
+            self._profiles = open_profiles(options.profile)
+            check_answers(options.answers)
+        except ValueError as error:  # the errors of all four are of this kind
             raise EmulatorError(str(error)) from error
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -158,12 +169,12 @@ class Emulator:
         """Where it listens, `http://127.0.0.1:PORT`. Raises EmulatorError before `start`."""
         if self._port == 0:
             raise EmulatorError("the emulator is not running")
-        host = f"[{self.options.host}]" if ":" in self.options.host else self.options.host
-        return f"http://{host}:{self._port}"
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.options.host, self.options.host)  # all: so from here too
+        return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
 
     @property
     def answers_name(self) -> str:
-        """Where the answers come from: `smollm2` or `synthetic`."""
+        """Where the answers come from: `smollm2`, `synthetic`, `echo` or `upstream`."""
         return self._running_source().name
 
     def environment(self) -> dict[str, str]:
@@ -192,6 +203,7 @@ class Emulator:
 
         from batchmark.emulator.answers import open_answers
         from batchmark.emulator.app import App
+        from batchmark.emulator.catalog import closed_catalogs, open_catalogs
         from batchmark.emulator.control import Control
         from batchmark.emulator.dialects.anthropic import Anthropic
         from batchmark.emulator.dialects.gemini import Gemini
@@ -206,8 +218,27 @@ class Emulator:
         try:
             self._port = listener.getsockname()[1]
             world = self._world = World(options.home, time_scale=options.time_scale)
-            source = self._source = open_answers(options.answers, home=options.home)
-            service = Service(world=world, profile=options.profile, seed=options.seed, limits=dict(self._limits))
+            source = self._source = open_answers(
+                options.answers,
+                home=options.home,
+                concurrency=options.upstream_concurrency,
+                model=options.upstream_model,
+            )
+            catalogs = closed_catalogs()
+            if source.verbatim:
+                from batchmark.emulator.answers.upstream import Upstream
+
+                assert isinstance(source, Upstream)
+                catalogs = open_catalogs(source.models())
+            service = Service(
+                world=world,
+                profiles=self._profiles,
+                seed=options.seed,
+                limits=dict(self._limits),
+                catalogs=catalogs,
+                verbatim=source.verbatim,
+                digests=options.control,
+            )
             service.faults.replace(self._rules)
             openai, anthropic, gemini = OpenAI(service), Anthropic(service), Gemini(service)
             works = self._works = Works(
@@ -221,8 +252,10 @@ class Emulator:
                 status={
                     "name": "batchmark emulator",
                     "version": __version__,
-                    "profile": options.profile,
+                    "emulated": True,
+                    "profile": self._profiles.name,
                     "answers": source.name,
+                    "control": options.control,
                 },
                 prefixes=[openai.prefix, anthropic.prefix, gemini.prefix],
                 allowed=options.control,
