@@ -11,7 +11,7 @@ ROWS   ?= 1000000
 JOBS   ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help setup model browser compare compare-real test check format bench soak statistics clean
+.PHONY: help setup model browser compare compare-real test check format bench soak statistics fuzz peers clean
 .DEFAULT_GOAL := help
 
 help:
@@ -72,6 +72,7 @@ bench: setup
 	@$(BIN)/python benchmarks/ledger.py
 	@$(BIN)/python benchmarks/run.py --rows $(ROWS)
 	@$(BIN)/python -m benchmarks.report
+	@$(BIN)/python -m benchmarks.emulator --rows $(ROWS)
 
 # make statistics  what the intervals, tests and hints promise, kept in a thousand experiments of each kind (a minute)
 statistics: setup
@@ -81,6 +82,14 @@ statistics: setup
 soak: setup
 	@$(BIN)/python -m tests.crash.soak
 
+# make fuzz      hostile calls of all kinds against the emulator and its descriptions, for MINUTES=10 (SEED=… repeats, DIALECT=… picks one)
+fuzz: setup
+	@$(BIN)/python -m tests.fuzz
+
+# make peers     other people's batch clients, unmodified, against the emulator, each in an environment of its own (PEERS="litellm …" picks)
+peers: setup
+	@$(BIN)/python peers/run.py $(PEERS)
+
 # make clean     remove what make made here
 clean:
-	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .ruff_cache .import_linter_cache .hypothesis report.html comparison.json
+	rm -rf $(VENV) .peers .coverage .coverage.* .mypy_cache .ruff_cache .import_linter_cache .hypothesis report.html comparison.json

@@ -45,7 +45,7 @@ def test_every_command_of_the_readme_runs(tmp_path: Path) -> None:
     for words in commands:
         if "ID" in words:
             # a batch that can still be cancelled
-            slow = {**environment, "BATCHMARK_EMULATOR_PROFILE": "demo"}
+            slow = {**environment, "BATCHMARK_EMULATOR_FAULTS": "* life -> stuck"}
             made = run_command(words[0], "create", "--no-wait", "--json", "--requests", "1", **slow)
             words = [made.json()["jobs"][0]["batches"][0]["id"] if word == "ID" else word for word in words]
         ended = run_command(*words, **environment)
@@ -146,11 +146,12 @@ def faults_reference() -> str:
     ]
     parts += ["## Actions", "", "What is met …", "", "| action | … |", "|---|---|"]
     parts += [f"| `{name}` | {action.about} |" for name, action in ACTIONS.items()]
-    parts += ["", "## Presets", "", "| `--fault preset:…` | what happens |", "|---|---|"]
-    parts += [f"| `{name}` | {preset.about} |" for name, preset in PRESETS.items()]
-    parts += ["", "## Limits", "", "| `--limit …=N` | counts |", "|---|---|"]
+    parts += ["", "## Presets", "", "| `--fault preset:…` | what happens | who met it |", "|---|---|---|"]
+    parts += [f"| `{name}` | {preset.about} | {preset.source} |" for name, preset in PRESETS.items()]
+    parts += ["", "## Limits", "", "| `--limit …=N` | counts | default | source, and when it was read |", "|---|---|---|---|"]
     parts += [
-        f"| `{dialect}.{name}` | {limit.about} |"
+        f"| `{dialect}.{name}` | {limit.about} | {'none' if limit.value is None else f'{limit.value:,}'} "
+        f"| {limit.source}; {limit.as_of} |"
         for dialect, limits in LIMITS.items()
         for name, limit in limits.items()
     ]

@@ -19,7 +19,8 @@ def newest(run: Run, provider: str) -> dict[str, object]:
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_create_list_cancel_list_on_one_world(run: Run, run_fresh: Run, provider: str) -> None:
-    demo = {"BATCHMARK_EMULATOR_PROFILE": "demo"}
+    # One that does not end by itself before it is cancelled, however slow the machine is.
+    demo = {"BATCHMARK_EMULATOR_PROFILE": "demo", "BATCHMARK_EMULATOR_FAULTS": "* life -> stuck"}
     created = run_fresh(provider, "create", "--emulate", "--no-wait", "--requests", "3", **demo)
     assert created.code == 0, created.err
     batch = newest(run, provider)

@@ -698,7 +698,9 @@ def check_openai_expired(cloud: Cloud) -> None:
     batch = cloud["openai"].ended(cloud["openai"].create())
     assert batch["status"] == "expired"
     errors = cloud.client.get(f"/openai/v1/files/{batch['error_file_id']}/content").text.splitlines()
-    assert {json.loads(line)["response"]["body"]["error"]["type"] for line in errors} == {"server_error"}
+    said = [json.loads(line)["response"]["body"]["error"] for line in errors]
+    assert {error["type"] for error in said} == {"server_error"}
+    assert all(error["message"].startswith("An error occurred while processing your request.") for error in said)
     assert len(errors) == ROWS // 2
 
 
@@ -795,6 +797,17 @@ def check_held_quota(cloud: Cloud) -> None:
     account.create()
 
 
+def check_gemini_stuck(cloud: Cloud) -> None:
+    account = cloud["gemini"]
+    made = account.create()
+    cloud.jump(47 * 3600)
+    assert account.get(made).json()["metadata"]["state"] == "BATCH_STATE_PENDING"
+    cloud.jump(2 * 3600)
+    batch = account.ended(made)
+    assert batch["metadata"]["state"] == "BATCH_STATE_EXPIRED"
+    assert "output" not in batch["metadata"]
+
+
 def check_blocked(cloud: Cloud) -> None:
     lines = cloud["gemini"].lines(cloud["gemini"].create())
     blocked = [line["response"] for line in lines if "promptFeedback" in line["response"]]
@@ -819,6 +832,7 @@ def check_errored(cloud: Cloud) -> None:
     results = [json.loads(line)["result"] for line in account.raw_lines(batch)]
     assert batch["request_counts"]["errored"] == ROWS // 2
     assert [("message" in result) for result in results] == [result["type"] == "succeeded" for result in results]
+    assert {result["error"]["error"]["message"] for result in results if result["type"] == "errored"} == {""}
 
 
 def check_anthropic_expired(cloud: Cloud) -> None:
@@ -845,6 +859,7 @@ CHECKS: dict[str, Callable[[Cloud], None]] = {
     "gemini-exhausted": check_exhausted,
     "gemini-billing-stop": check_billing_stop,
     "gemini-held-quota": check_held_quota,
+    "gemini-stuck": check_gemini_stuck,
     "gemini-blocked": check_blocked,
     "anthropic-404-races": check_404_races,
     "anthropic-errored": check_errored,

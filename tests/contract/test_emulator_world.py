@@ -232,7 +232,7 @@ def test_dates_are_on_the_emulators_clock_which_runs_at_its_scale(tmp_path: Path
         ({"profile": "nope"}, "instant or demo"),
         ({"answers": "oracle"}, "auto, smollm2, synthetic, echo or upstream URL"),
         ({"answers": "upstream nowhere"}, "base URL"),
-        ({"host": "0.0.0.0", "remote": True}, "set a key"),
+        ({"host": "0.0.0.0", "remote": True}, "add a --key"),
         ({"host": "0.0.0.0"}, "loopback"),
         ({"time_scale": -1.0}, "time scale"),
         ({"time_scale": 0.0}, "stands still"),

@@ -72,7 +72,12 @@ def serve(
         if env_file is not None:
             write_env(env_file, emulator.environment())
             out.note(f"the same variables are in {env_file}")
-        out.note(f"emulated Batch APIs at {emulator.base_url}, profile {profile}, answers from {emulator.answers_name}")
+        source = answers if emulator.answers_name == "upstream" else emulator.answers_name
+        out.note(f"emulated Batch APIs at {emulator.base_url}, profile {profile}, answers from {source}")
+        if allow_remote:
+            out.note(
+                f"others can reach it at {host}: their key crosses the network as plain text, unless TLS is put before it"
+            )
         out.note(f"watch it at {emulator.base_url}/ and stop it with Ctrl-C; its world stays")
 
     try:

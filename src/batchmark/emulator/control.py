@@ -71,13 +71,17 @@ class Control:
     def _nothing(self, call: Call) -> Answer:
         return json_answer(
             {
-                "error": f"nothing is served at {call.path}",
+                "error": f"nothing is served at {call.path}" + self._why(call),
                 "prefixes": self._prefixes,
                 "status": "/_emulator/status",
                 "control": self._allowed,
             },
             status=404,
         )
+
+    def _why(self, call: Call) -> str:
+        steering = call.method == "POST" and call.path.startswith("/_emulator/") and not self._allowed
+        return ": it can be steered only if it is started with --control" if steering else ""
 
     def _description(self, call: Call, name: str) -> Answer:
         dialect = name.removesuffix(".json")

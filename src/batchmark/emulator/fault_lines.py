@@ -19,6 +19,11 @@ from batchmark.emulator.world import Batch, Outcome
 
 __all__ = ["FaultySheet", "shuffle_lines"]
 
+# What the error file of such a batch said, in place of batch_expired.
+_WITHOUT_A_WORD = (
+    "An error occurred while processing your request. You can retry your request, or contact us through our help center "
+    "if you keep seeing this error."
+)
 _ID_KEYS = ("custom_id", "key", "metadata")
 
 
@@ -56,7 +61,7 @@ class FaultySheet:
 
     def unrun(self, row: Row, why: Unrun) -> None:
         if self._as_failures and row.id is not None:
-            self._sheet.broken(row)
+            self._sheet.fail(row, 500, None, _WITHOUT_A_WORD if self._batch.dialect == "openai" else None)
         else:
             self._sheet.unrun(row, why)
 

@@ -221,7 +221,8 @@ class _Reader:
         options: dict[str, str] = {}
         while self._more():
             key, sign, value = self._next("an option").partition("=")
-            if not sign or not value or key not in spec.options or key in options:
+            empty = not value and key != "message"  # a message without a word is one that users have met
+            if not sign or empty or key not in spec.options or key in options:
                 allowed = f"its options are {_listed(spec.options)}" if spec.options else "it has no options"
                 raise self._wrong(f"{key!r} says nothing to {action}: {allowed}")
             if key in spec.numbers:

@@ -110,6 +110,11 @@ PRESETS: dict[str, Preset] = {
         source="googleapis/python-genai#2495",
         rules=("gemini life -> hold-quota 172800",),
     ),
+    "gemini-stuck": Preset(
+        about="a day on which nothing is ever begun: PENDING for 48 hours, then EXPIRED with nothing",
+        source="googleapis/python-genai#1482, #2221, #2439, #2974, googleapis/js-genai#1453",
+        rules=("gemini life -> stuck",),
+    ),
     "gemini-blocked": Preset(
         about="refused prompts: promptFeedback and no candidates",
         source="experientiallabs/experiential#783, google/langextract#528",
@@ -126,9 +131,9 @@ PRESETS: dict[str, Preset] = {
         ),
     ),
     "anthropic-errored": Preset(
-        about="an ended batch with rows that erred",
+        about="an ended batch with rows that erred, and no word of why",
         source="anthropics/anthropic-sdk-python#899, wandb/weave#7721",
-        rules=("anthropic answers row%2 -> fail 400",),
+        rules=("anthropic answers row%2 -> fail 400 message=",),
     ),
     "anthropic-expired": Preset(
         about="rows that were not reached in time count as expired, and the others do not make the total",

@@ -65,7 +65,7 @@ class Emulator:
         if not 0 <= options.time_scale <= 1_000_000:
             raise EmulatorError(f"the time scale must be from 0 to 1000000, not {options.time_scale}")
         if options.time_scale == 0 and not options.control:
-            raise EmulatorError("a clock that stands still can be moved only over the control pages: allow them too")
+            raise EmulatorError("a clock that stands still can be moved only over the control pages: add --control")
         if not 0 <= options.port <= 65_535:
             raise EmulatorError(f"{options.port} is no port number")
         if options.key is not None and not options.key:
@@ -78,7 +78,7 @@ class Emulator:
                 )
             if options.key is None:
                 raise EmulatorError(
-                    f"whoever can reach {options.host} could use it: set a key that admits your clients"
+                    f"whoever can reach {options.host} could use it: add a --key that admits your clients"
                 )
         try:
             self._rules, self._limits = parse_all(options.faults), parse_limits(options.limits)

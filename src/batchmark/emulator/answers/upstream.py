@@ -208,23 +208,30 @@ def _asked_s(text: str | None) -> float:
 
 def _reply(ask: Ask, status: int, content: bytes) -> Reply:
     """What the server said, as a reply of the kind that was asked for."""
+    body = _object(content)
+    said = None if body is None else _said(body)
+    understood = body is not None if ask.body is not None else said is not None
+    if status < 400 and not (status < 300 and understood):
+        status, body = 502, None
+    if body is None:
+        message = "The upstream server's answer is not what an OpenAI-compatible server answers."
+        body = {"error": {"message": message, "type": "server_error", "param": None, "code": None}}
+        content = msgspec.json.encode(body)
+    asked, made = _tokens(body)
+    if status >= 400 or ask.body is not None:
+        text = _trouble(body) if status >= 400 else ""
+        whole = msgspec.json.format(content, indent=-1).decode()  # on one line, its numbers as they are written
+        return Reply(text=text, finish="stop", input_tokens=asked, output_tokens=made, status=status, body=whole)
+    assert said is not None
+    return Reply(text=said[0], finish="length" if said[1] else "stop", input_tokens=asked, output_tokens=made)
+
+
+def _object(content: bytes) -> dict[str, Any] | None:
     try:
         body = msgspec.json.decode(content) if len(content) <= _LARGEST else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        body = None
-    if not isinstance(body, dict) or (status < 300 and ask.body is None and _said(body) is None):
-        message = "The upstream server's answer is not what an OpenAI-compatible server answers."
-        body = {"error": {"message": message, "type": "server_error", "param": None, "code": None}}
-        status = status if status >= 400 else 502
-    if status >= 300:
-        status = status if status >= 400 else 502
-    asked, made = _tokens(body)
-    if ask.body is not None or status >= 400:
-        text = "" if status < 400 else _trouble(body)
-        whole = msgspec.json.encode(body).decode()
-        return Reply(text=text, finish="stop", input_tokens=asked, output_tokens=made, status=status, body=whole)
-    said, cut = _said(body) or ("", False)
-    return Reply(text=said, finish="length" if cut else "stop", input_tokens=asked, output_tokens=made)
+        return None
+    return body if isinstance(body, dict) else None
 
 
 def _said(body: dict[str, Any]) -> tuple[str, bool] | None:

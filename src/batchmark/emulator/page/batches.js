@@ -32,6 +32,7 @@ function showBatches(filter, now) {
   const kept = new Set(shown.map((batch) => batch.seq));
   for (const seq of rows.keys()) if (!kept.has(seq)) rows.delete(seq);
   document.getElementById("more-batches").hidden = fitting.length <= list.limit || list.limit >= MOST;
+  document.getElementById("how").hidden = list.total > 0;
   say(document.getElementById("batch-count"), countText(filter, fitting.length, shown.length));
 }
 
@@ -40,7 +41,7 @@ function fits(batch, state) {
 }
 
 function countText(filter, fitting, shown) {
-  if (list.total === 0) return "No batch yet. Point a client at this emulator and create one.";
+  if (list.total === 0) return "No batch yet. Point a client here and create one:";
   const open = list.unfinished ? `${count(list.unfinished)} not ended` : "all ended";
   const all = `${plural(list.total, "batch", "batches")}, ${open}`;
   const held = batches.size < list.total ? ` Of these the newest ${MOST} are in sight, and older ones that have not ended.` : "";
@@ -114,7 +115,7 @@ function drawRow(row, now) {
 function legsOf(batch, now) {
   const legs = (batch.legs ?? []).map(([phase, start, end]) => ({ phase, start, end }));
   if (isOver(batch)) return legs;
-  const at = legs.findIndex((leg) => leg.phase === batch.phase && leg.end >= batch.created);
+  const at = legs.findIndex((leg) => leg.phase === batch.phase);
   const late = at < 0 ? 0 : now - legs[at].end;
   if (late > 0) {
     legs[at].end += late;
@@ -212,7 +213,7 @@ function openRow(row, open, now) {
   const { batch } = row;
   const fact = (name, value) => (value === null || value === "" ? [] : [element("div", {}, element("dt", {}, name), element("dd", {}, value))]);
   const started = (phase) => (batch.legs ?? []).find((leg) => leg[0] === phase && leg[1] <= (batch.ended ?? now))?.[1];
-  const time = (at) => (at === undefined ? null : moment(at, 3));
+  const time = (at) => (at === undefined ? null : timeOf(at, now, 3));
   const all = (texts) => (texts?.length ? element("ul", {}, ...texts.map((text) => element("li", {}, foreign(text, "mono")))) : null);
   row.facts = element(
     "dl",

@@ -2,12 +2,13 @@
 
 const TICK_MS = 250;
 const AGAIN_MS = 5000;
+const RULES_OPEN = 4; // of rules and limits; further ones are folded away
 const form = document.querySelector("form.filters");
 const stateLine = document.getElementById("state");
 const page = { world: null, about: null, source: null, mark: "", paused: false, due: false, again: 0 };
 
 function connect() {
-  if (page.source || document.hidden) return;
+  if (page.source || page.paused || document.hidden) return;
   clearTimeout(page.again);
   const after = page.mark ? `?after=${encodeURIComponent(page.mark)}` : "";
   const source = (page.source = new EventSource(`/_emulator/events${after}`));
@@ -39,8 +40,8 @@ function disconnect() {
 }
 
 function tell(text) {
-  stateLine.classList.toggle("lost", text !== "live");
-  say(stateLine, page.paused && text === "live" ? "paused" : text);
+  stateLine.classList.toggle("lost", text !== "live" && text !== "paused");
+  say(stateLine, text);
 }
 
 function takeStatus(status) {
@@ -55,7 +56,7 @@ function takeStatus(status) {
 }
 
 function drawSoon() {
-  if (page.due || page.paused) return;
+  if (page.due) return;
   page.due = true;
   requestAnimationFrame(draw);
 }
@@ -88,47 +89,50 @@ function showFacts(about) {
   if (told === facts) return;
   facts = told;
   const fact = (name, ...value) => element("div", {}, element("dt", {}, name), element("dd", {}, ...value));
-  const rules = (texts, none) =>
-    texts.length ? element("ul", {}, ...texts.map((text) => element("li", {}, foreign(text, "mono")))) : none;
+  const lines = (texts) => element("ul", {}, ...texts.map((text) => element("li", {}, foreign(text, "mono"))));
+  const rules = (texts, none) => {
+    if (!texts.length) return [none];
+    if (texts.length <= RULES_OPEN) return [lines(texts)];
+    const rest = texts.slice(RULES_OPEN);
+    return [lines(texts.slice(0, RULES_OPEN)), element("details", {}, element("summary", {}, `${count(rest.length)} more`), lines(rest))];
+  };
   say(document.querySelector(".kicker"), `${about.name} ${about.version}`);
   document.getElementById("facts").replaceChildren(
     fact("Profile", foreign(about.profile)),
     fact("Answers", foreign(about.answers)),
-    fact("Its clock runs", paceText(clock.line.scale)),
-    fact("Limits", rules(about.limits.map(([name, value]) => `${name}=${value === null ? "none" : value}`), "as the services have them")),
-    fact("Faults in force", rules(about.faults, "none")),
+    fact("Clock", clock.line.scale === 0 ? "frozen" : `runs ${paceText(clock.line.scale)}`),
+    fact("Limits", ...rules(about.limits.map(([name, value]) => `${name}=${value === null ? "none" : value}`), "as the services have them")),
+    fact("Faults in force", ...rules(about.faults, "none")),
   );
 }
 
 function choose(batch) {
   list.chosen = batch;
   journal.limit = CALLS_PAGE;
-  drawNow();
+  drawSoon();
   const section = document.querySelector(".journal");
   section.querySelector(".scroll").scrollTop = 0;
 }
 
-// What the user does shows at once, even while the page is paused.
-function drawNow() {
-  if (!page.due) draw();
-}
-
-form.addEventListener("input", drawNow);
+form.addEventListener("input", drawSoon);
 form.addEventListener("submit", (event) => event.preventDefault());
 document.querySelector("#chosen button").addEventListener("click", () => choose(null));
 document.getElementById("more-batches").addEventListener("click", () => {
   list.limit = Math.min(MOST, list.limit + PAGE);
-  drawNow();
+  drawSoon();
 });
 document.getElementById("more-calls").addEventListener("click", () => {
   journal.limit = Math.min(CALLS_MOST, journal.limit + CALLS_PAGE);
-  drawNow();
+  drawSoon();
 });
+// What happens meanwhile is sent when the page goes on.
 document.getElementById("pause").addEventListener("click", (event) => {
   page.paused = !page.paused;
   event.target.setAttribute("aria-pressed", String(page.paused));
-  if (page.source?.readyState === EventSource.OPEN) tell("live");
-  drawSoon();
+  clearTimeout(page.again);
+  disconnect();
+  tell(page.paused ? "paused" : "connecting");
+  connect();
 });
 addEventListener("keydown", (event) => {
   if (event.key === "Escape" && list.chosen) choose(null);
@@ -137,5 +141,7 @@ addEventListener("keydown", (event) => {
 document.addEventListener("visibilitychange", () => (document.hidden ? disconnect() : connect()));
 addEventListener("pagehide", disconnect);
 addEventListener("pageshow", connect);
+document.documentElement.classList.add("scripted");
+for (const each of document.querySelectorAll("#how .origin")) say(each, location.origin);
 setInterval(tick, TICK_MS);
 connect();
