@@ -148,7 +148,13 @@ def faults_reference() -> str:
     parts += [f"| `{name}` | {action.about} |" for name, action in ACTIONS.items()]
     parts += ["", "## Presets", "", "| `--fault preset:…` | what happens | who met it |", "|---|---|---|"]
     parts += [f"| `{name}` | {preset.about} | {preset.source} |" for name, preset in PRESETS.items()]
-    parts += ["", "## Limits", "", "| `--limit …=N` | counts | default | source, and when it was read |", "|---|---|---|---|"]
+    parts += [
+        "",
+        "## Limits",
+        "",
+        "| `--limit …=N` | counts | default | source, and when it was read |",
+        "|---|---|---|---|",
+    ]
     parts += [
         f"| `{dialect}.{name}` | {limit.about} | {'none' if limit.value is None else f'{limit.value:,}'} "
         f"| {limit.source}; {limit.as_of} |"

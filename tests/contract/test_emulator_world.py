@@ -211,6 +211,16 @@ def test_the_status_page_says_what_it_is(cloud: Emulator) -> None:
     assert cloud.tokens_per_s() is None
 
 
+@pytest.mark.parametrize("dialect", ["openai", "anthropic", "gemini"])
+def test_it_gives_out_the_description_of_each_dialect(cloud: Emulator, dialect: str) -> None:
+    with connect(cloud) as client:
+        found = client.get(f"/_emulator/openapi/{dialect}.json")
+        assert client.get("/_emulator/openapi/../server.py").status_code == 404
+        assert client.get("/_emulator/openapi/other.json").status_code == 404
+    assert found.headers["content-type"] == "application/json"
+    assert found.json()["openapi"].startswith("3.1")
+
+
 def test_dates_are_on_the_emulators_clock_which_runs_at_its_scale(tmp_path: Path) -> None:
     with Emulator(options(tmp_path, time_scale=10_000)) as cloud, connect(cloud) as client:
 

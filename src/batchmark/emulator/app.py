@@ -78,6 +78,9 @@ class App:
             answer = await self._run(lambda: self._handle(dialect, route, call, others, started, deeds))
         except _Gone:
             return
+        except Exception:  # a call that cannot even be taken in is answered all the same
+            log.exception("the emulator failed on a request", extra={"method": call.method, "path": call.path})
+            answer, deeds = dialect.failure(call), None
         finally:
             if folder is not None:
                 await self._run(lambda: discard(folder))
@@ -104,7 +107,7 @@ class App:
         elif call.path == "/" and call.method in ("GET", "HEAD"):
             answer = self._live.page()
         else:
-            answer = await self._run(lambda: self._control.answer(call, client))
+            answer = await self._run(lambda: self._control.answer(call))
         answer.headers["date"] = date_header(await self._run(self._world.now))
         await send_answer(answer, receive, send)
 
@@ -147,6 +150,19 @@ class App:
         finally:
             intake.close()
 
+    def _answer(self, dialect: Dialect, route: Route | None, call: Call, others: bool) -> Answer:
+        """The dialect's answer. Where a file was deleted between the look for it and its opening, look once more."""
+        for again in (True, False):
+            try:
+                answer = dialect.unknown(call, other_methods=others) if route is None else route.handler(call)
+                if answer.file is not None:
+                    answer.opened = answer.file.open("rb")
+                return answer
+            except FileNotFoundError:
+                if not again:
+                    raise
+        raise AssertionError("unreachable")
+
     def _handle(
         self, dialect: Dialect, route: Route | None, call: Call, others: bool, started: float, deeds: Deeds | None
     ) -> Answer:
@@ -167,14 +183,12 @@ class App:
                     upload="upload_id" in call.query,
                 )
             else:
-                answer = dialect.unknown(call, other_methods=others) if route is None else route.handler(call)
+                answer = self._answer(dialect, route, call, others)
         except Refused as refused:
             answer = refused.answer
         except Exception:
             log.exception("the emulator failed on a request", extra={"method": call.method, "path": call.path})
             answer = dialect.failure(call)
-        if answer.file is not None:
-            answer.opened = answer.file.open("rb")
         now = self._world.now()
         answer.headers = {
             "date": date_header(now),

@@ -6,7 +6,6 @@ Whether the one who asks may see them at all is for the caller to decide: only c
 from __future__ import annotations
 
 import importlib.resources
-import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -47,7 +46,7 @@ class Control:
                 ("POST", "reset"): self._reset,
             }
 
-    def answer(self, call: Call, client: str | None = None) -> Answer:
+    def answer(self, call: Call) -> Answer:
         page = call.path.removeprefix("/_emulator/")
         if page == call.path:
             return self._nothing(call)
@@ -168,7 +167,7 @@ def _whole(text: str | None, default: int) -> int:
 def _is_number(value: object, least: float, most: float) -> bool:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
-    return math.isfinite(value) and least <= value <= most
+    return least <= value <= most  # NaN is in no range
 
 
 def _moment(value: object) -> int | None:

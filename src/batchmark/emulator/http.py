@@ -21,13 +21,17 @@ __all__ = [
     "Part",
     "Refused",
     "Route",
+    "decode",
     "decode_object",
     "discard",
     "json_answer",
     "pretty_answer",
+    "too_deep",
 ]
 
 MEMORY_LIMIT = 32_000_000
+_MOST_NESTING = 200
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 
 
 class Body(Enum):
@@ -159,10 +163,33 @@ def pretty_answer(
     return Answer(status=status, body=text + end, headers=headers or {})
 
 
+def too_deep(raw: bytes) -> bool:
+    """Whether a JSON text is nested beyond what we read: far below where any reader of ours would run out of stack."""
+    if raw.count(b"[") + raw.count(b"{") <= _MOST_NESTING:
+        return False
+    depth = 0
+    for token in _TOKEN.finditer(raw):
+        first = token.group()[:1]
+        if first in (b"[", b"{"):
+            depth += 1
+            if depth > _MOST_NESTING:
+                return True
+        elif first in (b"]", b"}"):
+            depth -= 1
+    return False
+
+
+def decode(raw: bytes) -> Any:
+    """The JSON value in `raw`. Raises msgspec.DecodeError or UnicodeDecodeError, also where it is nested too deeply."""
+    if too_deep(raw):
+        raise msgspec.DecodeError(f"nested deeper than {_MOST_NESTING} levels")
+    return msgspec.json.decode(raw)
+
+
 def decode_object(raw: bytes) -> dict[str, Any] | None:
     """The JSON object in `raw`, or None if it is not one."""
     try:
-        value = msgspec.json.decode(raw)
+        value = decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

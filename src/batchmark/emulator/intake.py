@@ -6,15 +6,18 @@ that is still sending would not read a refusal.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import IO, Protocol
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError, MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from batchmark.emulator.http import Body, Call, Part
 
 __all__ = ["Intake", "open_intake"]
+
+logging.getLogger("python_multipart").addHandler(logging.NullHandler())  # else its warnings go to stderr
 
 
 class Intake(Protocol):
@@ -113,7 +116,7 @@ class _Form:
                     "on_end": self._end,
                 },
             )
-        except MultipartParseError as error:
+        except FormParserError as error:
             self._trouble = str(error)
 
     def write(self, chunk: bytes) -> None:

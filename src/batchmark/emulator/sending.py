@@ -21,7 +21,7 @@ _BEAT_S = 0.05  # how often a throttled answer sends something
 async def send_answer(answer: Answer, receive: Receive, send: Send, deeds: Deeds | None = None) -> None:
     """Send it all, unless `deeds` has other plans."""
     headers = [(b"content-type", answer.content_type.encode())]
-    headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
+    headers += [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in answer.headers.items()]
     start: Message = {"type": "http.response.start", "status": answer.status, "headers": headers}
     if answer.opened is None:
         headers.append((b"content-length", str(len(answer.body)).encode()))

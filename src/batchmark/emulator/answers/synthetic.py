@@ -25,6 +25,7 @@ _PROSE = (
 )
 _WORDS = _PROSE.split()
 _SHORTEST, _LONGEST = 4, 40
+_DEEPEST = 32  # beyond it any value will do: a schema may name itself
 _EXAMPLES = 256  # different values for one schema
 _SPREAD = 0x9E3779B97F4A7C15  # makes 64 bits of 32 that all depend on the question
 # Every text is a slice of this ring, joined beforehand: one slice a reply costs less than a hundred joins.
@@ -130,7 +131,7 @@ def _kind(schema: dict[str, Any]) -> str:
 
 
 def _value(schema: object, root: dict[str, Any], rng: random.Random, depth: int) -> object:
-    here = _resolved(schema, root)
+    here = _resolved(schema, root) if depth <= _DEEPEST else {}
     if "const" in here:
         return here["const"]
     choices = here.get("enum")

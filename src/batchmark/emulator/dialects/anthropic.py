@@ -14,7 +14,7 @@ from batchmark.emulator.catalog import Model
 from batchmark.emulator.clock import microseconds, ns
 from batchmark.emulator.dialects.anthropic_rows import NEW_VERSION, AnthropicBook, messages_of, refusal
 from batchmark.emulator.fault_life import strange_state
-from batchmark.emulator.http import Answer, Body, Call, Refused, Route, decode_object, json_answer
+from batchmark.emulator.http import Answer, Body, Call, Refused, Route, decode_object, json_answer, too_deep
 from batchmark.emulator.life import Phase, standing
 from batchmark.emulator.scan import ArrayScan, ScanError
 from batchmark.emulator.service import Service, good_key
@@ -146,6 +146,8 @@ class Anthropic:
                     if number >= most:
                         trouble = f"requests: List should have at most {most} items after validation"
                         continue
+                    if too_deep(raw):
+                        raise ScanError("nested too deeply")
                     if not self._in_order(raw, seen):
                         trouble = self._envelope_trouble(number, raw, seen)
                     if number == 0 and trouble is None:
@@ -185,6 +187,7 @@ class Anthropic:
         where = f"requests.{number}"
         try:
             item = _decode_item(raw)
+            name = msgspec.json.decode(item["custom_id"]) if "custom_id" in item else None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ScanError(str(error)) from error
         custom_id, params = item.get("custom_id"), item.get("params")
@@ -195,7 +198,6 @@ class Anthropic:
         extra = next((name for name in item if name not in ("custom_id", "params")), None)
         if extra is not None:
             return f"{where}.{extra[:60]}: Extra inputs are not permitted"
-        name = msgspec.json.decode(custom_id)
         if not isinstance(name, str):
             return f"{where}.custom_id: Input should be a valid string"
         if self._good_id.fullmatch(name) is None:

@@ -15,6 +15,7 @@ from batchmark.emulator.answers import Ask, Reply
 from batchmark.emulator.catalog import Catalog, Model
 from batchmark.emulator.dialects.failures import row_failure
 from batchmark.emulator.dialects.plain import anthropic_row
+from batchmark.emulator.http import decode
 from batchmark.emulator.life import Phase
 from batchmark.emulator.rows import Checked, Row, Twist, Unrun
 from batchmark.emulator.service import Service
@@ -44,7 +45,7 @@ class AnthropicBook:
         if plain is not None and (question := plain.ask()) is not None:
             return Row(id=plain.custom_id, body={}, ask=question)
         try:
-            item = msgspec.json.decode(line)
+            item = decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as broken:  # the envelope alone was readable
             envelope = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
             name = msgspec.json.decode(envelope["custom_id"])

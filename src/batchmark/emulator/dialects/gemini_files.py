@@ -21,6 +21,7 @@ from batchmark.emulator.world import StoredFile
 
 __all__ = ["GeminiFiles"]
 
+_MOST_DESCRIBED = 1_000_000
 _GRANULARITY = 1 << 18  # the length of every chunk but the last is a multiple of this
 
 
@@ -60,7 +61,9 @@ class GeminiFiles:
         commands = _commands(call)
         if commands != {"start"}:
             raise refused(400, "INVALID_ARGUMENT", "A resumable upload begins with the command start.")
-        raw = b"" if call.too_large else call.raw_body()
+        if call.size > _MOST_DESCRIBED:  # before it is read into memory
+            raise refused(400, "INVALID_ARGUMENT", f"The description of a file may have {_MOST_DESCRIBED} bytes.")
+        raw = call.raw_body()
         body = decode_object(raw) if raw.strip() else {}
         file = {} if body is None else body.get("file", {})
         if body is None or not isinstance(file, dict):
@@ -93,7 +96,7 @@ class GeminiFiles:
         )
 
     def _chunk(self, call: Call) -> Answer:
-        row = self._store.one("SELECT * FROM uploads WHERE id = ?", (call.query["upload_id"],))
+        row = self._store.one("SELECT * FROM uploads WHERE id = ? AND dialect = 'gemini'", (call.query["upload_id"],))
         if row is None:
             raise refused(404, "NOT_FOUND", "No such upload.")
         commands = _commands(call)
@@ -142,7 +145,7 @@ class GeminiFiles:
 
     def _progress(self, status: str, received: int) -> Answer:
         headers = {"x-goog-upload-status": status, "x-goog-upload-size-received": str(received)}
-        return Answer(headers=headers)
+        return Answer(headers=headers, content_type="text/plain; charset=utf-8")
 
     # Other uploads
 

@@ -16,6 +16,7 @@ from batchmark.emulator.catalog import Model
 from batchmark.emulator.clock import SECOND
 from batchmark.emulator.dialects.failures import row_failure
 from batchmark.emulator.dialects.plain import gemini_row
+from batchmark.emulator.http import decode
 from batchmark.emulator.life import Phase
 from batchmark.emulator.rows import Checked, Row, Twist, Unrun
 from batchmark.emulator.service import Service
@@ -231,7 +232,7 @@ def _error(code: int, message: str) -> dict[str, Any]:
 
 def _decoded(line: bytes) -> dict[str, Any] | None:
     try:
-        value = msgspec.json.decode(line)
+        value = decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -271,7 +271,7 @@ class OpenAIFiles:
 
     def content(self, call: Call) -> Answer:
         stored = self._file(call)
-        name = re.sub(r'[\x00-\x1f"\\\x7f-\uffff]', "_", stored.name)
+        name = re.sub(r'[^\x20-\x7e]|["\\]', "_", stored.name)
         return Answer(
             file=stored.path,
             content_type="application/octet-stream",

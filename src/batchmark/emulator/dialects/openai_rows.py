@@ -17,6 +17,7 @@ from batchmark.emulator.clock import SECOND, seconds
 from batchmark.emulator.dialects import openai_bodies as bodies
 from batchmark.emulator.dialects.failures import row_failure
 from batchmark.emulator.dialects.plain import openai_row
+from batchmark.emulator.http import decode
 from batchmark.emulator.life import Phase
 from batchmark.emulator.rows import Checked, Row, Twist, Unrun
 from batchmark.emulator.service import Service
@@ -89,7 +90,7 @@ class OpenAIBook:
                 bad("too_many_tasks", message, line=None)
                 break
             try:
-                line = msgspec.json.decode(raw)
+                line = decode(raw)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 line = None
             if not isinstance(line, dict):
@@ -158,7 +159,7 @@ class OpenAIBook:
             return Row(id=plain.custom_id, body=_NOTHING_MORE, ask=question)
         if not line.strip():
             return Row(id=None, body={})
-        decoded = msgspec.json.decode(line)
+        decoded = decode(line)
         body: dict[str, Any] = decoded["body"]
         refusal = bodies.refusal(batch.endpoint, body, self._catalog.find(body.get("model")))
         ask: Ask | None = None
@@ -339,7 +340,7 @@ def _verbatim(endpoint: str, line: bytes) -> Row:
     except _UNREADABLE:  # what a decoder of typed values does not take, such as a custom_id twice
         item = None
     if item is None:
-        decoded = msgspec.json.decode(line)
+        decoded = decode(line)
         item = _Carried(custom_id=decoded["custom_id"], body=msgspec.Raw(msgspec.json.encode(decoded["body"])))
     ask = Ask(model="", messages=(), max_tokens=None, endpoint=endpoint, body=bytes(item.body))
     return Row(id=item.custom_id, body=_NOTHING_MORE, ask=ask)
