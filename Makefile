@@ -86,9 +86,9 @@ soak: setup
 fuzz: setup
 	@$(BIN)/python -m tests.fuzz
 
-# make peers     other people's batch clients, unmodified, against the emulator, each in an environment of its own (PEERS="litellm …" picks)
+# make peers     other people's batch clients, unmodified, against the emulator, each in an environment of its own (PEERS="litellm …" picks, PEERS=all adds what takes minutes to install)
 peers: setup
-	@$(BIN)/python peers/run.py $(PEERS)
+	@$(BIN)/python peers/run.py --jobs $(JOBS) $(PEERS)
 
 # make clean     remove what make made here
 clean:

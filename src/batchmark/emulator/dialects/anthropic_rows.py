@@ -15,7 +15,7 @@ from batchmark.emulator.answers import Ask, Reply
 from batchmark.emulator.catalog import Catalog, Model
 from batchmark.emulator.dialects.failures import row_failure
 from batchmark.emulator.dialects.plain import anthropic_row
-from batchmark.emulator.http import decode
+from batchmark.emulator.http import decode, decode_object
 from batchmark.emulator.life import Phase
 from batchmark.emulator.rows import Checked, Row, Twist, Unrun
 from batchmark.emulator.service import Service
@@ -56,11 +56,13 @@ class AnthropicBook:
         error = refusal(params, model, version=batch.spec["version"], batched=True)
         ask: Ask | None = None
         if error is None:
+            tool = _forced_tool(params)
             ask = Ask(
                 model=params["model"],
                 messages=messages_of(params),
                 max_tokens=params["max_tokens"],
-                json_schema=_schema(params),
+                json_schema=_schema(params) if tool is None else _arguments(tool),
+                tool=None if tool is None else tool["name"],
                 options=_options(params) if self._verbatim else (),
             )
         return Row(id=item["custom_id"], body=params, ask=ask, refusal=error)
@@ -103,7 +105,7 @@ class AnthropicSheet:
         assert row.ask is not None
         self._put(
             b'{"custom_id":%b,"result":{"type":"succeeded","message":%b}}\n'
-            % (_encode(row.id), _message(self._dated(row.ask.model), reply))
+            % (_encode(row.id), _message(self._dated(row.ask.model), reply, row.ask.tool))
         )
 
     def broken(self, row: Row) -> None:
@@ -162,16 +164,21 @@ class AnthropicSheet:
             self._starts.append(self._end)
 
 
-def _message(name: bytes, reply: Reply) -> bytes:
+def _message(name: bytes, reply: Reply, tool: str | None) -> bytes:
     # Assembled by hand: encoding a dictionary of all this would cost several times as much.
-    stop = b"max_tokens" if reply.finish == "length" else b"end_turn"
+    stop = b"max_tokens" if reply.finish == "length" else b"end_turn" if tool is None else b"tool_use"
+    if tool is None:
+        content = b'{"type":"text","text":%b}' % _encode(reply.text)
+    else:
+        given = decode_object(reply.text.encode()) or {}  # a call that was cut has no arguments
+        content = _encode({"type": "tool_use", "id": f"toolu_01{ids.base58(22)}", "name": tool, "input": given})
     return (
-        b'{"model":%b,"id":"msg_01%b","type":"message","role":"assistant","content":[{"type":"text","text":%b}],'
+        b'{"model":%b,"id":"msg_01%b","type":"message","role":"assistant","content":[%b],'
         b'"stop_reason":"%b","stop_sequence":null,"stop_details":null,"usage":{"input_tokens":%d,'
         b'"cache_creation_input_tokens":0,"cache_read_input_tokens":0,'
         b'"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0},"output_tokens":%d,'
         b'"service_tier":"batch","inference_geo":"not_available"}}'
-    ) % (name, ids.base58(22).encode(), _encode(reply.text), stop, reply.input_tokens, reply.output_tokens)
+    ) % (name, ids.base58(22).encode(), content, stop, reply.input_tokens, reply.output_tokens)
 
 
 def messages_of(params: dict[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -204,6 +211,22 @@ def _schema(params: dict[str, Any]) -> str | None:
 
 def _invalid(message: str) -> dict[str, Any]:
     return {"type": "invalid_request_error", "message": message}
+
+
+def _forced_tool(params: dict[str, Any]) -> dict[str, Any] | None:
+    """The tool that must be called, if one must: the one that is named, or else the first."""
+    choice, tools = params.get("tool_choice"), params.get("tools")
+    if not isinstance(choice, dict) or choice.get("type") not in ("tool", "any") or not isinstance(tools, list):
+        return None
+    named = [tool for tool in tools if isinstance(tool, dict) and isinstance(tool.get("name"), str)]
+    if choice["type"] == "tool":
+        named = [tool for tool in named if tool["name"] == choice.get("name")]
+    return named[0] if named else None
+
+
+def _arguments(tool: dict[str, Any]) -> str:
+    schema = tool.get("input_schema")
+    return _encode(schema).decode() if isinstance(schema, dict) else '{"type":"object"}'
 
 
 def _options(params: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
@@ -246,6 +269,9 @@ def refusal(params: dict[str, Any], model: Model | None, *, version: str, batche
         return _invalid("stream: Streaming is not supported in the Message Batches API")
     if params.get("speed") is not None:
         return _invalid("speed: Fast mode is not supported in the Message Batches API")
+    choice = params.get("tool_choice")
+    if isinstance(choice, dict) and choice.get("type") == "tool" and _forced_tool(params) is None:
+        return _invalid(f"tool_choice: Tool '{str(choice.get('name'))[:100]}' not found in provided tools")
     return _sampling_refusal(params, model, version)
 
 

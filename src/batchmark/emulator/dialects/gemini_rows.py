@@ -147,7 +147,7 @@ class GeminiSheet:
         self._outcome.input_tokens += reply.input_tokens
         self._outcome.output_tokens += reply.output_tokens
         if self._kept:
-            self._write(row, _response(model, reply))
+            self._write(row, _response(model, reply, None if row.ask is None else row.ask.tool))
 
     def broken(self, row: Row) -> None:
         self._outcome.errored += 1
@@ -322,6 +322,10 @@ def _ask(model: str, request: dict[str, Any], *, sampled: bool) -> Ask:
         text = _encode(_lowered(schema)).decode()
     elif field(config, "responseMimeType") == "application/json":
         text = '{"type":"object"}'
+    tool = _forced_tool(request)
+    if tool is not None:
+        schema = field(tool, "parametersJsonSchema") or field(tool, "parameters")
+        text = _encode(_lowered(schema)).decode() if isinstance(schema, dict) else '{"type":"object"}'
     options: list[tuple[str, Any]] = []
     for ours, theirs in (
         ("temperature", "temperature"),
@@ -337,8 +341,26 @@ def _ask(model: str, request: dict[str, Any], *, sampled: bool) -> Ask:
         messages=texts_of(request),
         max_tokens=field(config, "maxOutputTokens"),
         json_schema=text,
+        tool=None if tool is None else tool["name"],
         options=tuple(options),
     )
+
+
+def _forced_tool(request: dict[str, Any]) -> dict[str, Any] | None:
+    """The function that must be called, if one must: the first of those that may be."""
+    how = field(field(request, "toolConfig"), "functionCallingConfig")
+    if str(field(how, "mode")).upper() != "ANY":
+        return None
+    allowed, tools = field(how, "allowedFunctionNames"), request.get("tools")
+    named: list[dict[str, Any]] = []
+    for tool in tools if isinstance(tools, list) else (tools,):
+        functions = field(tool, "functionDeclarations")
+        for function in functions if isinstance(functions, list) else ():
+            if isinstance(function, dict) and isinstance(function.get("name"), str):
+                named.append(function)
+    if isinstance(allowed, list) and allowed:
+        named = [function for function in named if function["name"] in allowed]
+    return named[0] if named else None
 
 
 def _lowered(schema: object) -> object:
@@ -353,9 +375,12 @@ def _lowered(schema: object) -> object:
     }
 
 
-def _response(model: Model, reply: Reply) -> bytes:
+def _response(model: Model, reply: Reply, tool: str | None) -> bytes:
     # Assembled by hand: encoding a dictionary of all this would cost several times as much.
     parts = b'"parts":[{"text":%b}],' % _encode(reply.text) if reply.text else b""
+    if tool is not None:  # a call that was cut has no arguments
+        call = {"name": tool, "args": _decoded(reply.text.encode()) or {}}
+        parts = b'"parts":[{"functionCall":%b}],' % _encode(call)
     said = b'"candidatesTokenCount":%d,' % reply.output_tokens if reply.output_tokens else b""
     stop = b"MAX_TOKENS" if reply.finish == "length" else b"STOP"
     return (

@@ -68,8 +68,13 @@ def ask(endpoint: str, body: dict[str, Any]) -> Ask | None:
         form = body.get("response_format")
         schema = form.get("json_schema") if isinstance(form, dict) else None
         inner = schema.get("schema") if isinstance(schema, dict) else None
+        tool, arguments = _forced_tool(body, nested=True)
         return Ask(
-            model=model, messages=_messages(body["messages"]), max_tokens=limit, json_schema=_schema(form, inner)
+            model=model,
+            messages=_messages(body["messages"]),
+            max_tokens=limit,
+            json_schema=arguments or _schema(form, inner),
+            tool=tool,
         )
     if endpoint == "/v1/responses":
         messages = _messages(body["input"])
@@ -78,8 +83,13 @@ def ask(endpoint: str, body: dict[str, Any]) -> Ask | None:
         text = body.get("text")
         form = text.get("format") if isinstance(text, dict) else None
         inner = form.get("schema") if isinstance(form, dict) else None
+        tool, arguments = _forced_tool(body, nested=False)
         return Ask(
-            model=model, messages=messages, max_tokens=body.get("max_output_tokens"), json_schema=_schema(form, inner)
+            model=model,
+            messages=messages,
+            max_tokens=body.get("max_output_tokens"),
+            json_schema=arguments or _schema(form, inner),
+            tool=tool,
         )
     if endpoint == "/v1/completions":
         prompt = body["prompt"]
@@ -95,6 +105,28 @@ def _schema(form: object, inner: object) -> str | None:
     if form.get("type") == "json_schema" and isinstance(inner, dict):
         return msgspec.json.encode(inner).decode()
     return '{"type":"object"}' if form.get("type") == "json_object" else None
+
+
+def _forced_tool(body: dict[str, Any], *, nested: bool) -> tuple[str | None, str | None]:
+    """The function that must be called, if one must, and the schema of its arguments. `nested`: Chat's way to write both."""
+    choice = body.get("tool_choice")
+    if choice is None or choice in ("auto", "none"):
+        return None, None
+    wanted = choice.get("function", {}) if nested and isinstance(choice, dict) else choice
+    name = wanted.get("name") if isinstance(wanted, dict) else None
+    if choice != "required" and not isinstance(name, str):
+        return None, None
+    tools = body.get("tools")
+    for tool in tools if isinstance(tools, list) else ():
+        made = tool.get("function") if nested and isinstance(tool, dict) else tool
+        if isinstance(made, dict) and isinstance(made.get("name"), str) and name in (None, made["name"]):
+            schema = made.get("parameters")
+            return made["name"], _encoded(schema) if isinstance(schema, dict) else '{"type":"object"}'
+    return None, None
+
+
+def _encoded(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _messages(value: object) -> tuple[tuple[str, str], ...]:
@@ -262,8 +294,10 @@ def _is_int(value: object) -> bool:
 # Answering
 
 
-def body(endpoint: str, model: Model, asked: dict[str, Any], reply: Reply | None, created_s: int) -> Made:
-    """The answer's body, in the full shape of the real one."""
+def body(
+    endpoint: str, model: Model, asked: dict[str, Any], reply: Reply | None, created_s: int, tool: str | None = None
+) -> Made:
+    """The answer's body, in the full shape of the real one; with `tool` it is a call of that function."""
     if endpoint == "/v1/moderations":
         return _moderation(model, asked)
     if endpoint.startswith("/v1/images/"):
@@ -271,18 +305,26 @@ def body(endpoint: str, model: Model, asked: dict[str, Any], reply: Reply | None
     if endpoint == "/v1/embeddings" or reply is None:
         return _embeddings(model, asked)
     if endpoint == "/v1/responses":
-        return _response(model, asked, reply, created_s)
+        return _response(model, asked, reply, created_s, tool)
     if endpoint == "/v1/completions":
-        return _completion(model, reply, created_s)
-    return _chat(model, asked, reply, created_s)
+        return _completion(model, asked, reply, created_s)
+    return _chat(model, asked, reply, created_s, tool)
 
 
-def _chat(model: Model, asked: dict[str, Any], reply: Reply, created_s: int) -> Made:
+def _chat(model: Model, asked: dict[str, Any], reply: Reply, created_s: int, tool: str | None) -> Made:
     wanted = asked.get("n")
     count = min(max(wanted, 1), 128) if isinstance(wanted, int) else 1
+    finish: str = reply.finish
+    content, calls = quoted(reply.text), ""
+    if tool is not None:
+        call = {"name": tool, "arguments": reply.text}
+        content = "null"
+        calls = f'"tool_calls": {dumps([{"id": f"call_{ids.base62(24)}", "type": "function", "function": call}])}, '
+        if finish == "stop" and asked.get("tool_choice") == "required":  # a call that was asked for by name is "stop"
+            finish = "tool_calls"
     said = (
-        f', "message": {{"role": "assistant", "content": {quoted(reply.text)}, "refusal": null, '
-        f'"annotations": []}}, "logprobs": null, "finish_reason": "{reply.finish}"}}'
+        f', "message": {{"role": "assistant", "content": {content}, {calls}"refusal": null, '
+        f'"annotations": []}}, "logprobs": null, "finish_reason": "{finish}"}}'
     )
     choices = f'{{"index": 0{said}'
     for index in range(1, count):
@@ -299,30 +341,47 @@ def _chat(model: Model, asked: dict[str, Any], reply: Reply, created_s: int) -> 
     return Made(made, reply.input_tokens, out)
 
 
-def _completion(model: Model, reply: Reply, created_s: int) -> Made:
+def _completion(model: Model, asked: dict[str, Any], reply: Reply, created_s: int) -> Made:
+    prompt, wanted = asked.get("prompt"), asked.get("n")
+    prompts = len(prompt) if isinstance(prompt, list) and prompt and not _is_int(prompt[0]) else 1
+    count = prompts * (min(max(wanted, 1), 128) if isinstance(wanted, int) else 1)
+    out = reply.output_tokens * count
     made = {
         "id": f"cmpl-{ids.base62(29)}",
         "object": "text_completion",
         "created": created_s,
         "model": model.dated,
-        "choices": [{"text": reply.text, "index": 0, "logprobs": None, "finish_reason": reply.finish}],
+        "choices": [
+            {"text": reply.text, "index": index, "logprobs": None, "finish_reason": reply.finish}
+            for index in range(count)
+        ],
         "usage": {
             "prompt_tokens": reply.input_tokens,
-            "completion_tokens": reply.output_tokens,
-            "total_tokens": reply.input_tokens + reply.output_tokens,
+            "completion_tokens": out,
+            "total_tokens": reply.input_tokens + out,
         },
     }
-    return Made(dumps(made), reply.input_tokens, reply.output_tokens)
+    return Made(dumps(made), reply.input_tokens, out)
 
 
-def _response(model: Model, asked: dict[str, Any], reply: Reply, created_s: int) -> Made:
+def _response(model: Model, asked: dict[str, Any], reply: Reply, created_s: int, tool: str | None) -> Made:
     stem = f"{secrets.token_hex(8)}00{created_s:08x}"
     cut = reply.finish == "length"
     output: list[dict[str, Any]] = []
     if model.reasoning:
         output.append({"id": f"rs_{stem}{secrets.token_hex(11)}", "type": "reasoning", "content": [], "summary": []})
+    call = {
+        "id": f"fc_{stem}{secrets.token_hex(11)}",
+        "type": "function_call",
+        "status": "incomplete" if cut else "completed",
+        "arguments": reply.text,
+        "call_id": f"call_{ids.base62(24)}",
+        "name": tool,
+    }
     output.append(
-        {
+        call
+        if tool is not None
+        else {
             "id": f"msg_{stem}{secrets.token_hex(11)}",
             "type": "message",
             "status": "incomplete" if cut else "completed",

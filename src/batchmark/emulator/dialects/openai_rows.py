@@ -221,7 +221,8 @@ class OpenAISheet:
             self._passed_on(row, reply, reply.body)
             return
         model = self._model if row.ask is None else self._book.model(row.ask.model) or self._model
-        made = bodies.body(self._batch.endpoint, model, row.body, reply, self._created_s)
+        tool = None if row.ask is None else row.ask.tool
+        made = bodies.body(self._batch.endpoint, model, row.body, reply, self._created_s, tool)
         outcome = self._outcome
         outcome.succeeded += 1
         outcome.input_tokens += made.input_tokens
