@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 ROWS   ?= 1000000
 # files of tests that run at the same time; many wait more than they work
-JOBS   ?= 2
+JOBS   ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: help setup model browser compare compare-real test check format bench soak statistics fuzz peers clean

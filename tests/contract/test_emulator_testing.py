@@ -103,7 +103,7 @@ def test_rules_are_added_replaced_and_cleared(own: BatchCloud) -> None:
     own.faults.add("preset:gemini-exhausted")
     assert len(own.faults.rules()) == 2
     own.faults.replace({"preset": "anthropic-errored"})
-    assert own.faults.rules() == ["anthropic answers row%2 -> fail 400"]
+    assert own.faults.rules() == ["anthropic answers row%2 -> fail 400 message="]
     own.faults.clear()
     assert own.faults.rules() == []
     with pytest.raises(ValueError, match=r"rule 1: .*explode"):
