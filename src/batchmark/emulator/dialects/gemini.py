@@ -268,11 +268,11 @@ class Gemini:
             output = self._output(batch.outcome, inline=inline)
         if output:
             metadata["output"] = output
-        metadata["createTime"] = nanoseconds(facts.created_at)
+        created = metadata["createTime"] = nanoseconds(facts.created_at)
         if ended is not None:
             metadata["endTime"] = nanoseconds(ended)
         # Between creation and end the time of the last update does not move.
-        metadata["updateTime"] = nanoseconds(facts.created_at if ended is None else ended + 40)
+        metadata["updateTime"] = created if ended is None else nanoseconds(ended + 40)
         stats = self._stats(batch, stand, now)
         if stats:
             metadata["batchStats"] = stats
