@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from batchmark.emulator.access import TURNED_AWAY, admitted
+from batchmark.emulator.access import TURNED_AWAY, admitted, shows_key
 from batchmark.emulator.clock import date_header
 from batchmark.emulator.control import CONTROL_LIMIT, Control
 from batchmark.emulator.dialects.failures import call_failure
@@ -45,13 +45,16 @@ class App:
         key: str | None,
         faults: FaultDesk,
         control: Control,
+        guarded: bool = False,
     ) -> None:
+        """`guarded`: even its own pages want the key."""
         self._world = world
         self._dialects = dialects
         self._executor = executor
         self._key = key
         self._faults = faults
         self._control = control
+        self._guarded = guarded
         self._live = Live(control.service, about=self._about, run=self._run)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -101,6 +104,9 @@ class App:
         client = (scope.get("client") or (None,))[0]
         if not admitted(client, call.headers):
             answer = json_answer({"error": TURNED_AWAY}, status=403)
+        elif self._guarded and self._key is not None and not shows_key(call.headers, self._key):
+            wanted = {"www-authenticate": 'Basic realm="batchmark emulator: any name, and the key as password"'}
+            answer = json_answer({"error": "send the key that this emulator admits"}, status=401, headers=wanted)
         elif call.path == "/_emulator/events" and call.method == "GET":
             await self._live.stream(call, receive, send)
             return

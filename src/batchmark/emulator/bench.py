@@ -5,17 +5,19 @@ A Bench is one batch being answered. Its log is append-only, so work that is cut
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 import msgspec
 
 from batchmark.emulator.answers import AnswersClosed, AnswerSource, Ask, AskDropped, Reply
-from batchmark.emulator.rows import Row, read_lines
+from batchmark.emulator.rows import Row
 from batchmark.emulator.world import Batch
 
 __all__ = ["AnswerLog", "Bench", "Benches"]
@@ -82,20 +84,25 @@ class AnswerLog:
 
 
 class Bench:
-    """One batch being answered: hands out its asks in order and logs the replies."""
+    """One batch being answered: hands out its asks in order and logs the replies. Raises OSError where it has no files."""
 
     def __init__(self, batch: Batch, read: Callable[[bytes], Row]) -> None:
         self.batch = batch
         self._read = read
-        self._path = batch.log_path
-        self._done = AnswerLog(self._path, repair=True)
+        self._done = AnswerLog(batch.log_path, repair=True)
         self._done.close()  # that an answer is there is all that matters here
-        self._log = self._path.open("ab")
-        self._lines: Iterator[tuple[int, bytes]] = enumerate(read_lines(batch.input_path))
+        self._input = batch.input_path.open("rb", buffering=1 << 18)
+        try:
+            self._log = batch.log_path.open("ab")
+        except OSError:
+            self._input.close()
+            raise
+        self._lines = enumerate(self._input)
         self._lock = threading.Lock()
         self.in_flight = 0
         self.exhausted = False
-        self.dropped = False
+        self.dropped = False  # nobody waits for it any more
+        self.broken = False  # its input cannot be read, or its answers not be kept
         self.count = 0
 
     def next_ask(self) -> tuple[int, Ask] | None:
@@ -116,15 +123,21 @@ class Bench:
 
     def close(self) -> None:
         with self._lock:
-            self._log.close()
+            self._input.close()
+            with contextlib.suppress(OSError):  # what a full disk did not take is asked again
+                self._log.close()
 
 
 class Benches:
     """The threads that keep a source's slots busy, taking one ask of each waiting batch in turn."""
 
-    def __init__(self, source: AnswerSource, *, finished: Callable[[Bench], None]) -> None:
+    def __init__(
+        self, source: AnswerSource, *, finished: Callable[[Bench], None], failed: Callable[[Bench], None]
+    ) -> None:
+        """`finished` is called for a batch with all its answers, `failed` for one whose files are in the way of that."""
         self._source = source
         self._finished = finished
+        self._failed = failed
         self._turn: deque[Bench] = deque()
         self._active: dict[int, Bench] = {}
         self._ready = threading.Condition()
@@ -160,8 +173,9 @@ class Benches:
             self._ready.notify_all()
 
     def join(self, timeout_s: float) -> None:
+        end = time.monotonic() + timeout_s
         for thread in self._threads:
-            thread.join(timeout_s)
+            thread.join(max(0.0, end - time.monotonic()))
         for bench in self.active():
             bench.close()
 
@@ -179,7 +193,12 @@ class Benches:
                     bench = self._turn.popleft()
                     if bench.dropped:
                         continue
-                    found = bench.next_ask()
+                    try:
+                        found = bench.next_ask()
+                    except Exception:  # such as a batch deleted at this moment: no reason for a thread to end
+                        log.exception("a batch cannot be read on", extra={"batch": bench.batch.id})
+                        bench.broken = bench.dropped = True
+                        found = None
                     if found is not None:
                         self._turn.append(bench)
                         self._ready.notify()
@@ -190,8 +209,11 @@ class Benches:
                 return None
         finally:
             for bench in ended:
-                bench.close()
-                self._finished(bench)
+                self._end(bench)
+
+    def _end(self, bench: Bench) -> None:
+        bench.close()
+        (self._failed if bench.broken else self._finished)(bench)
 
     def _work(self) -> None:
         while not self._stopping:
@@ -199,33 +221,40 @@ class Benches:
             if found is None:
                 continue
             bench, number, ask = found
+            closed = answered = False
             reply: Reply | None = None
             try:
                 reply = self._source.answer(ask, lambda: bench.dropped)  # noqa: B023  it is asked before the next
+                answered = True
             except AskDropped:
-                with self._ready:
-                    bench.in_flight -= 1
-                    if bench.in_flight == 0:
-                        bench.close()
-                continue
+                pass
             except AnswersClosed:
-                with self._ready:
-                    bench.in_flight -= 1
-                    if bench.in_flight == 0:
-                        bench.close()
-                return
+                closed = True
             except Exception:
                 log.exception("the answer source failed on a row", extra={"batch": bench.batch.id, "row": number})
-            bench.record(number, reply)
-            with self._ready:
-                bench.in_flight -= 1
-                bench.count += 1
-                idle = bench.in_flight == 0
-                over = bench.exhausted and idle and not bench.dropped
-                if over:
-                    self._active.pop(bench.batch.seq, None)
-                elif bench.dropped and idle:
-                    bench.close()
+                answered = True
+            try:
+                if answered:
+                    bench.record(number, reply)
+            except (OSError, ValueError):
+                log.exception("an answer cannot be kept", extra={"batch": bench.batch.id, "row": number})
+                bench.broken = bench.dropped = True
+            if self._put_back(bench, answered=answered):
+                self._end(bench)
+            if closed:
+                return
+
+    def _put_back(self, bench: Bench, *, answered: bool) -> bool:
+        """One ask is in flight no more; whether that was the last thing to be done for the batch."""
+        with self._ready:
+            bench.in_flight -= 1
+            bench.count += answered
+            if bench.in_flight:
+                return False
+            ours = self._active.get(bench.batch.seq) is bench
+            over = ours and (bench.broken or (answered and bench.exhausted and not bench.dropped))
             if over:
+                del self._active[bench.batch.seq]
+            elif bench.dropped:
                 bench.close()
-                self._finished(bench)
+            return over

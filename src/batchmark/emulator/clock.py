@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-__all__ = ["SECOND", "Line", "date_header", "microseconds", "nanoseconds", "ns", "seconds"]
+__all__ = ["LAST_NS", "SECOND", "Line", "date_header", "microseconds", "nanoseconds", "ns", "seconds"]
 
 SECOND = 1_000_000_000
+LAST_NS = 7_258_118_400 * SECOND  # the year 2200, where every clock stops: what is kept in 64 bits goes little further
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +27,9 @@ class Line:
 
     def at(self, real_ns: int) -> int:
         elapsed = real_ns - self.real_ns
-        if self.scale == 1.0:  # a float would lose the last digits of a long stretch
-            return self.emulated_ns + elapsed
-        return self.emulated_ns + int(elapsed * self.scale)
+        if self.scale != 1.0:  # else a float would lose the last digits of a long stretch
+            elapsed = int(elapsed * self.scale)
+        return min(self.emulated_ns + elapsed, LAST_NS)
 
     def real_seconds_until(self, emulated_ns: int, real_ns: int) -> float:
         """How long to wait on the machine's clock until the emulated one shows `emulated_ns`: for ever, if it is frozen."""

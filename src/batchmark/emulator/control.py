@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from batchmark.emulator.clock import SECOND, nanoseconds, ns
+from batchmark.emulator.clock import LAST_NS, SECOND, nanoseconds, ns
 from batchmark.emulator.fault_file import rules_of_tables
 from batchmark.emulator.faults import RuleError
 from batchmark.emulator.http import Answer, Call, decode_object, json_answer
@@ -20,7 +20,7 @@ __all__ = ["CONTROL_LIMIT", "Control"]
 
 CONTROL_LIMIT = 1_000_000
 _LONGEST_JUMP_S = 10 * 366 * 86_400
-_LAST_S = 7_258_118_400  # the year 2200
+_LAST_S = LAST_NS // SECOND
 _FASTEST = 1_000_000
 
 
@@ -153,6 +153,7 @@ class Control:
 
     def _reset(self, call: Call) -> Answer:
         self._world.reset()
+        self.service.forget_calls()
         return json_answer({})
 
 

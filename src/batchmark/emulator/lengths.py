@@ -19,6 +19,7 @@ from batchmark.emulator.clock import SECOND
 __all__ = ["NONE", "NO_MOODS", "Either", "Length", "LogNormal", "Luck", "Moods", "Quantiles", "Span", "always"]
 
 _NORMAL = NormalDist()
+_MOST_EXPONENT = math.log(1e9)  # of seconds: thirty years, which no length need exceed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +86,7 @@ class LogNormal:
 
     def draw(self, luck: Luck) -> float:
         exponent = self.mu + self.sigma * luck.deviate()
-        length_s = math.exp(exponent) if exponent < 700 else math.inf
+        length_s = math.exp(min(exponent, _MOST_EXPONENT))
         if length_s > self.cap_s:
             length_s = luck.own.uniform(self.cap_s / 2, self.cap_s)
         return round(length_s, 6)

@@ -180,6 +180,8 @@ LIMITS: dict[str, dict[str, Limit]] = {
         ),
     },
 }
+_AT_LEAST_ONE = ("models_per_file", "max_id_chars")
+_LONGEST_S = 10 * 366 * _DAY
 _OTHER_NAMES = {"concurrent_batches": "max_batches_in_flight"}
 
 
@@ -203,6 +205,10 @@ def parse_limits(texts: Iterable[str]) -> dict[str, dict[str, int | None]]:
             if not (value.isascii() and value.isdigit() and len(value) < 16):
                 raise LimitError(f"limit {text!r} needs a whole number or none")
             number = int(value)
+            if name in _AT_LEAST_ONE and number == 0:
+                raise LimitError(f"limit {text!r} would admit nothing: it is at least 1")
+            if name.endswith("_s") and number > _LONGEST_S:
+                raise LimitError(f"limit {text!r} is more than ten years: write none for no limit")
         for table in tables:
             table[name] = number
     return limits

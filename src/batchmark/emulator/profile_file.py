@@ -177,7 +177,7 @@ class _Reader:
 
     def number(self, value: object, key: str, *, least: float = 0, most: float = _LONGEST_S) -> float:
         usable = isinstance(value, int | float) and not isinstance(value, bool)
-        if not usable or not least <= float(value) <= most:  # type: ignore[arg-type]
+        if not usable or not least <= value <= most:  # type: ignore[operator]
             raise self.wrong(key, f"is no number from {least:g} to {most:g}")
         return float(value)  # type: ignore[arg-type]
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["batch_cloud"]
 
+# They would send google-genai to Vertex AI, and another token to Anthropic's.
+_ELSEWHERE = ("GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_ENTERPRISE", "GEMINI_API_KEY", "ANTHROPIC_AUTH_TOKEN")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
@@ -34,10 +37,14 @@ def batch_cloud(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     from batchmark.emulator.testing import BatchCloud
 
     marker = request.node.get_closest_marker("batch_cloud")
+    if marker is not None and marker.args:
+        raise TypeError("the options of batch_cloud have names: @pytest.mark.batch_cloud(profile='real')")
     options = {} if marker is None else dict(marker.kwargs)
     with BatchCloud(**options) as cloud:
         for name, value in cloud.environment().items():
             monkeypatch.setenv(name, value)
+        for name in _ELSEWHERE:
+            monkeypatch.delenv(name, raising=False)
         for name in ("NO_PROXY", "no_proxy"):
             others = os.environ.get(name)
             monkeypatch.setenv(name, f"{others},127.0.0.1" if others else "127.0.0.1")

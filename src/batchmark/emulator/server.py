@@ -267,6 +267,7 @@ class Emulator:
                 key=options.key,
                 faults=service.faults,
                 control=control,
+                guarded=options.remote,
             )
             config = uvicorn.Config(
                 app,
@@ -287,6 +288,10 @@ class Emulator:
             listener.close()
             self.stop()
             raise EmulatorError(str(error)) from error
+        except BaseException:
+            listener.close()
+            self.stop()
+            raise
 
     def _serve(self) -> None:
         assert self._server is not None

@@ -56,15 +56,16 @@ class JournalEntry:
 class _Pages:
     """The control pages of one emulator."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, key: str) -> None:
         self.base_url = base_url.rstrip("/")
+        self._headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback needs no proxy
 
     def ask(self, page: str, body: Mapping[str, Any] | None = None) -> Any:
         request = urllib.request.Request(
             f"{self.base_url}/_emulator/{page}",
             data=None if body is None else json.dumps(body).encode(),
-            headers={"content-type": "application/json"},
+            headers=self._headers,
         )
         try:
             with self._opener.open(request, timeout=_ANSWER_S) as answer:
@@ -149,7 +150,9 @@ class BatchCloud:
     ) -> None:
         """The options are those of the command `batchmark emulator`. Its world lies in `home`, which stays, or in a
         temporary folder. Raises EmulatorError for options that make no sense."""
-        self._folder = None if home is not None else tempfile.TemporaryDirectory(prefix="batch-cloud-")
+        self._folder = (
+            None if home is not None else tempfile.TemporaryDirectory(prefix="batch-cloud-", ignore_cleanup_errors=True)
+        )
         place = home if home is not None else Path(self._folder.name) if self._folder is not None else Path()
         self._emulator: Emulator | None = None
         try:
@@ -174,15 +177,17 @@ class BatchCloud:
 
     @classmethod
     def attach(cls, base_url: str, *, key: str = "emulated") -> Self:
-        """The handles for an emulator that runs elsewhere on this machine, started with `--control`."""
+        """The handles for an emulator that runs elsewhere on this machine. Raises EmulatorError where there is none, ValueError
+        where it was started without `--control`."""
         found = cls.__new__(cls)
         found._emulator = found._folder = None
         found._set_pages(base_url, key)
-        found._pages.ask("status")
+        if not found._pages.ask("status").get("control"):
+            raise ValueError(f"the emulator at {base_url} cannot be steered: start it with --control")
         return found
 
     def _set_pages(self, base_url: str, key: str) -> None:
-        self._pages = _Pages(base_url)
+        self._pages = _Pages(base_url, key)
         self.key = key
         self.clock = Clock(self._pages)
         self.faults = Faults(self._pages)
@@ -206,8 +211,8 @@ class BatchCloud:
     def __enter__(self) -> Self:
         try:
             self.start()
-        except EmulatorError:
-            self._tidy()
+        except BaseException:
+            self.stop()
             raise
         return self
 

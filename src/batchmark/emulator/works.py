@@ -43,6 +43,7 @@ _PATIENCE_BYTES = 2_000_000  # and these are so small that it will soon be done:
 _BENCHES = 64  # batches answered at once by a slow source
 _WORKERS = 2
 _TIDY_S = 30.0
+_UPLOAD_LASTS_S = 2 * 3_600  # no upload in parts is taken up again after an hour
 _ALL = 1 << 60  # rows: more than there are, empty lines included
 
 
@@ -60,7 +61,7 @@ class Works:
         # Answers that cost nothing are made while the results are written, with no log between.
         self._free = source.free
         self._me = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._benches = Benches(source, finished=self._bench_finished)
+        self._benches = Benches(source, finished=self._bench_finished, failed=self._bench_failed)
         self._changed = threading.Condition()
         self._generation = 0
         self._busy: set[int] = set()
@@ -155,6 +156,7 @@ class Works:
         if time.monotonic() - self._tidied_at > _TIDY_S:
             self._tidied_at = time.monotonic()
             self.world.drop_expired_files()
+            self.world.drop_expired_uploads(ns(_UPLOAD_LASTS_S))
 
     def _until_next(self) -> float:
         row = self.world.store.one("SELECT min(due_at) AS due FROM batches WHERE step <> 'done' AND owner IS NULL")
@@ -351,16 +353,31 @@ class Works:
             if cut:
                 self._benches.drop(bench)
                 self._release(seq)
+            elif not self._is_ours(seq):  # we slept, and another process has taken it over: it would be asked twice
+                self._benches.drop(bench)
+                self._busy.discard(seq)
+
+    def _is_ours(self, seq: int) -> bool:
+        row = self.world.store.one("SELECT owner FROM batches WHERE seq = ?", (seq,))
+        return row is not None and row["owner"] == self._me
 
     def _bench_finished(self, bench: Bench) -> None:
         if self._stopping:
             return
         try:
             self._answered(bench.batch, self.world.now(), expired=False)
-            self._release(bench.batch.seq)
-            self.nudge()
         except sqlite3.Error:
             log.exception("cannot record the end of a batch's answers", extra={"batch": bench.batch.id})
+        with contextlib.suppress(sqlite3.Error):  # what was not recorded is found again in the log of its answers
+            self._release(bench.batch.seq)
+        self.nudge()
+
+    def _bench_failed(self, bench: Bench) -> None:
+        """Its input could not be read or its answers not be kept: try again later, unless the batch is gone."""
+        if not self._stopping:
+            with contextlib.suppress(sqlite3.Error):
+                self._postpone(bench.batch.seq)
+                self._release(bench.batch.seq)
 
     # Writing results
 

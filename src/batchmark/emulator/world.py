@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from batchmark.emulator.clock import Line
+from batchmark.emulator.clock import SECOND, Line
 from batchmark.emulator.life import Facts
 from batchmark.emulator.profiles import Profiles, Schedule, schedule
 from batchmark.emulator.records import Records
@@ -55,6 +55,7 @@ class World(Records):
         self._decoded: dict[int, tuple[tuple[object, ...], Batch]] = {}
         self._clock_lock = threading.Lock()
         self._latest = 0
+        self._line: Line | None = None
         self.pace = time_scale  # what the clock runs at when it is not frozen
         self.set_pace(time_scale)
 
@@ -92,8 +93,13 @@ class World(Records):
         return Line(**dict(row))
 
     def now(self) -> int:
-        at = self.clock().at(time.time_ns())
         with self._clock_lock:  # the machine's clock may be set back; ours may not go back
+            line = self.clock()
+            at = line.at(time.time_ns())
+            if line != self._line:
+                self._line = line
+                if at < self._latest - SECOND:  # another process has put it back
+                    self._latest = 0
             self._latest = max(self._latest, at)
             return self._latest
 
@@ -127,9 +133,10 @@ class World(Records):
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (id, dialect, name, purpose, mime, size, digest, made, expires_at, home.name),
         )
-        stored = self.file(dialect, id)
-        assert stored is not None
-        return stored
+        # Not by `file`: work that is done late may date a file so far back that its time is over already.
+        row = self.store.one("SELECT * FROM files WHERE dialect = ? AND id = ?", (dialect, id))
+        assert row is not None
+        return self._file(row)
 
     def file(self, dialect: str, id: str) -> StoredFile | None:
         row = self.store.one("SELECT * FROM files WHERE dialect = ? AND id = ? AND deleted = 0", (dialect, id))
@@ -198,6 +205,17 @@ class World(Records):
         for row in rows:
             self.store.run("UPDATE files SET deleted = 1 WHERE seq = ?", (row["seq"],))
             (self.files_folder / row["path"]).unlink(missing_ok=True)
+
+    def drop_expired_uploads(self, lasts_ns: int) -> None:
+        """Give back the room of OpenAI's uploads that were not completed in time."""
+        rows = self.store.all(
+            "SELECT upload_parts.id AS id, upload_parts.path AS path FROM upload_parts"
+            " JOIN uploads ON uploads.id = upload_parts.upload WHERE uploads.created_at <= ? LIMIT 1000",
+            (self.now() - lasts_ns,),
+        )
+        for row in rows:
+            self.store.run("DELETE FROM upload_parts WHERE id = ?", (row["id"],))
+            (self.incoming / row["path"]).unlink(missing_ok=True)
 
     def delete_file(self, stored: StoredFile) -> None:
         self.store.run("UPDATE files SET deleted = 1 WHERE seq = ?", (stored.seq,))
@@ -410,6 +428,10 @@ class World(Records):
         for row in folders:
             shutil.rmtree(self.work_folder / f"{row['dialect']}-{row['id']}", ignore_errors=True)
         for left in self.files_folder.iterdir():
+            left.unlink(missing_ok=True)
+        for left in (
+            path for path in self.incoming.iterdir() if path.is_file()
+        ):  # parts of uploads; calls have folders
             left.unlink(missing_ok=True)
 
 

@@ -103,8 +103,18 @@ def check_answers(text: str) -> tuple[str, str]:
         name, address = name[:8], name[9:]
     address = address.strip()
     if name == "upstream":
-        parts = urlsplit(address)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        parts = urlsplit("" if any(letter.isspace() for letter in address) else address)
+        try:
+            good_port = parts.port != 0
+        except ValueError:
+            good_port = False
+        if (
+            not good_port
+            or parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or parts.query
+            or parts.fragment
+        ):
             raise ValueError(
                 f"upstream needs the base URL of a server, such as http://127.0.0.1:8000/v1, not {address!r}"
             )
@@ -127,7 +137,11 @@ def open_answers(text: str, *, home: Path, concurrency: int = 8, model: str | No
     if name == "upstream":
         from batchmark.emulator.answers.upstream import Upstream
 
-        key = os.environ.get("BATCHMARK_UPSTREAM_KEY") or None
+        key = os.environ.get("BATCHMARK_UPSTREAM_KEY", "").strip() or None
+        if key is not None and not (key.isascii() and key.isprintable()):
+            raise ValueError(
+                "BATCHMARK_UPSTREAM_KEY holds what cannot be in a key: a line end, or a letter beyond ASCII"
+            )
         return Upstream(address, key=key, concurrency=concurrency, model=model)
     if name in ("auto", "smollm2"):
         from batchmark.emulator.answers import smollm2

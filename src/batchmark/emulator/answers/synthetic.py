@@ -26,6 +26,8 @@ _PROSE = (
 _WORDS = _PROSE.split()
 _SHORTEST, _LONGEST = 4, 40
 _DEEPEST = 32  # beyond it any value will do: a schema may name itself
+_MOST_VALUES = 10_000  # in one example
+_LONGEST_KEPT = 4_096  # characters of a schema whose examples are kept
 _EXAMPLES = 256  # different values for one schema
 _SPREAD = 0x9E3779B97F4A7C15  # makes 64 bits of 32 that all depend on the question
 # Every text is a slice of this ring, joined beforehand: one slice a reply costs less than a hundred joins.
@@ -85,7 +87,8 @@ class Synthetic:
 def _structured(ask: Ask, seed: int, input_tokens: int) -> Reply:
     """JSON that fits the schema, cut where the token limit falls as a model's would be."""
     assert ask.json_schema is not None
-    text = _example(ask.json_schema, (seed >> 32) % _EXAMPLES)
+    make = _kept_example if len(ask.json_schema) <= _LONGEST_KEPT else _example
+    text = make(ask.json_schema, (seed >> 32) % _EXAMPLES)
     tokens = count_tokens(text)
     if ask.max_tokens is not None and tokens > ask.max_tokens:
         kept = max(ask.max_tokens, 0)
@@ -93,7 +96,6 @@ def _structured(ask: Ask, seed: int, input_tokens: int) -> Reply:
     return Reply(text=text, finish="stop", input_tokens=input_tokens, output_tokens=tokens)
 
 
-@functools.lru_cache(maxsize=16 * _EXAMPLES)
 def _example(schema_text: str, number: int) -> str:
     """One of the values that fit a schema: a batch asks for one schema many times, and going through it is slow."""
     try:
@@ -101,8 +103,11 @@ def _example(schema_text: str, number: int) -> str:
     except (msgspec.DecodeError, RecursionError):
         schema = {}
     root = schema if isinstance(schema, dict) else {}
-    value = _value(root, root, random.Random(f"{number} {schema_text}"), 0)
+    value = _value(root, root, random.Random(f"{number} {schema_text}"), 0, [_MOST_VALUES])
     return msgspec.json.encode(value).decode()
+
+
+_kept_example = functools.lru_cache(maxsize=16 * _EXAMPLES)(_example)
 
 
 def _resolved(schema: object, root: dict[str, Any]) -> dict[str, Any]:
@@ -130,8 +135,9 @@ def _kind(schema: dict[str, Any]) -> str:
     return "object" if isinstance(schema.get("properties"), dict) else "string"
 
 
-def _value(schema: object, root: dict[str, Any], rng: random.Random, depth: int) -> object:
-    here = _resolved(schema, root) if depth <= _DEEPEST else {}
+def _value(schema: object, root: dict[str, Any], rng: random.Random, depth: int, left: list[int]) -> object:
+    left[0] -= 1
+    here = _resolved(schema, root) if depth <= _DEEPEST and left[0] > 0 else {}
     if "const" in here:
         return here["const"]
     choices = here.get("enum")
@@ -140,18 +146,18 @@ def _value(schema: object, root: dict[str, Any], rng: random.Random, depth: int)
     for several in ("anyOf", "oneOf", "allOf"):
         options = here.get(several)
         if isinstance(options, list) and options:
-            return _value(options[0], root, rng, depth + 1)
+            return _value(options[0], root, rng, depth + 1, left)
     kind = _kind(here)
     if kind == "object":
         members = here.get("properties")
         if not isinstance(members, dict) or depth > 6:
             return {}
-        return {str(name): _value(member, root, rng, depth + 1) for name, member in members.items()}
+        return {str(name): _value(member, root, rng, depth + 1, left) for name, member in members.items()}
     if kind == "array":
         least = _whole(here.get("minItems"), 1)
         most = _whole(here.get("maxItems"), max(least, 3))
         count = 0 if depth > 6 else rng.randint(min(least, most), max(least, most))
-        return [_value(here.get("items"), root, rng, depth + 1) for _ in range(min(count, 64))]
+        return [_value(here.get("items"), root, rng, depth + 1, left) for _ in range(min(count, 64))]
     if kind in ("integer", "number"):
         low = _number(here.get("minimum"), 0)
         high = _number(here.get("maximum"), low + 100)

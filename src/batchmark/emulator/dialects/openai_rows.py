@@ -213,12 +213,12 @@ class OpenAISheet:
     def answered(self, row: Row, reply: Reply | None) -> None:
         if row.id is None:
             return
+        if reply is not None and reply.body is not None:  # it was answered: what another source would say is no matter
+            self._passed_on(row, reply, reply.body)
+            return
         if row.refusal is not None:
             self._outcome.errored += 1
             self._line("error", row, row.refusal["status"], dumps({"error": row.refusal["error"]}))
-            return
-        if reply is not None and reply.body is not None:
-            self._passed_on(row, reply, reply.body)
             return
         model = self._model if row.ask is None else self._book.model(row.ask.model) or self._model
         tool = None if row.ask is None else row.ask.tool
