@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import selectors
+import threading
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
@@ -26,12 +28,21 @@ __all__ = [
     "journal",
     "row",
     "rows_of",
+    "until",
     "vector",
     "wire",
     "write_lines",
 ]
 
 _T = TypeVar("_T")
+
+
+def until(condition: Callable[[], bool], *, seconds: float = 20.0) -> None:
+    """Wait for a condition, so long at most."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        threading.Event().wait(0.01)
 
 
 def wire(provider: str) -> Wire:

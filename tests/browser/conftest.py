@@ -55,6 +55,26 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
+def window(
+    browser: Browser, *, width: int = 1280, height: int = 900, scheme: Scheme = "light", javascript: bool = True
+) -> Seen:
+    """An empty window that notes what its page says and asks for; to be closed by its context."""
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme=scheme, java_script_enabled=javascript
+    )
+    seen = Seen(context.new_page())
+
+    def note_dialog(dialog: Dialog) -> None:
+        seen.messages.append(dialog.message)
+        dialog.dismiss()
+
+    seen.page.on("console", lambda message: seen.messages.append(message.text))
+    seen.page.on("pageerror", lambda error: seen.messages.append(str(error)))
+    seen.page.on("dialog", note_dialog)
+    seen.page.on("request", lambda request: seen.requests.append(request.url))
+    return seen
+
+
 def opened(
     browser: Browser,
     folder: Path,
@@ -68,19 +88,7 @@ def opened(
     """A report as a file, opened in a window of its own."""
     path = folder / "report.html"
     path.write_text(render_html(report), encoding="utf-8")
-    context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=javascript
-    )
-    seen = Seen(context.new_page())
-
-    def note_dialog(dialog: Dialog) -> None:
-        seen.messages.append(dialog.message)
-        dialog.dismiss()
-
-    seen.page.on("console", lambda message: seen.messages.append(message.text))
-    seen.page.on("pageerror", lambda error: seen.messages.append(str(error)))
-    seen.page.on("dialog", note_dialog)
-    seen.page.on("request", lambda request: seen.requests.append(request.url))
+    seen = window(browser, width=width, scheme=scheme, javascript=javascript)
     seen.page.goto(path.as_uri() + fragment, wait_until="load")
     return seen
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, Dialog, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from batchmark.emulator import Emulator, EmulatorOptions
-from tests.browser.conftest import Scheme, Seen
+from tests.browser.conftest import Scheme, Seen, window
 
 pytestmark = pytest.mark.browser
 
@@ -45,19 +45,7 @@ def show(browser: Browser) -> Iterator[Show]:
     def show_one(
         cloud: Emulator, *, width: int = 1280, scheme: Scheme = "light", javascript: bool = True, height: int = 900
     ) -> Seen:
-        context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, java_script_enabled=javascript
-        )
-        seen = Seen(context.new_page())
-
-        def note_dialog(dialog: Dialog) -> None:
-            seen.messages.append(dialog.message)
-            dialog.dismiss()
-
-        seen.page.on("console", lambda message: seen.messages.append(message.text))
-        seen.page.on("pageerror", lambda error: seen.messages.append(str(error)))
-        seen.page.on("dialog", note_dialog)
-        seen.page.on("request", lambda request: seen.requests.append(request.url))
+        seen = window(browser, width=width, height=height, scheme=scheme, javascript=javascript)
         seen.page.goto(cloud.base_url + "/")
         if javascript:
             expect(seen.page.get_by_role("status")).to_have_text("live")

@@ -21,7 +21,8 @@ from batchmark.emulator.answers import Ask, open_answers
 from batchmark.emulator.answers.synthetic import Synthetic
 from batchmark.emulator.clock import LAST_NS, SECOND, Line
 from batchmark.emulator.store import Store
-from tests.contract.test_emulator_upstream import Server, chats, ended, lines_of, sdk, server, start, submit, until
+from tests.contract.test_emulator_upstream import Server, chats, ended, lines_of, sdk, server, start, submit
+from tests.support import until
 
 __all__ = ["server"]
 

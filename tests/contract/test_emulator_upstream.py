@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +17,7 @@ import pytest
 from google import genai
 
 from batchmark.emulator import Emulator, EmulatorOptions
+from tests.support import until
 
 CHAT = "/v1/chat/completions"
 
@@ -145,13 +145,6 @@ def submit(client: openai.OpenAI, bodies: list[dict[str, Any]], endpoint: str = 
 
 def chats(*texts: str, **more: Any) -> list[dict[str, Any]]:
     return [{"model": "llama-tiny", "messages": [{"role": "user", "content": text}], **more} for text in texts]
-
-
-def until(condition: Callable[[], bool], *, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        threading.Event().wait(0.01)
 
 
 def ended(client: openai.OpenAI, batch_id: str) -> Any:

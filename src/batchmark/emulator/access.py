@@ -15,7 +15,7 @@ import ipaddress
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-__all__ = ["TURNED_AWAY", "admitted", "shows_key"]
+__all__ = ["TURNED_AWAY", "admitted", "is_loopback", "shows_key"]
 
 TURNED_AWAY = "the emulator's own pages are only for this machine: ask for them under localhost or a loopback address"
 
@@ -25,7 +25,7 @@ _THROUGH_A_PROXY = frozenset({"forwarded", "x-real-ip", "via", "cf-connecting-ip
 
 def admitted(client: str | None, headers: Mapping[str, str]) -> bool:
     """Whether a call from the address `client` comes from this machine and no foreign site is behind it."""
-    if client is None or not _is_loopback(client) or not _names_loopback(headers.get("host", "")):
+    if client is None or not is_loopback(client) or not _names_loopback(headers.get("host", "")):
         return False
     if any(name in _THROUGH_A_PROXY or name.startswith("x-forwarded-") for name in headers):
         return False
@@ -52,10 +52,13 @@ def _names_loopback(authority: str) -> bool:
     port = port.removeprefix(":") if bracketed else port
     if port and not (port.isascii() and port.isdigit()):
         return False
-    return host.lower() == "localhost" or _is_loopback(host)
+    return is_loopback(host.lower())
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or address is this machine's own."""
+    if host == "localhost":
+        return True
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -15,12 +15,12 @@ from batchmark.emulator.access import TURNED_AWAY, admitted, shows_key
 from batchmark.emulator.clock import date_header
 from batchmark.emulator.control import CONTROL_LIMIT, Control
 from batchmark.emulator.dialects.failures import call_failure
-from batchmark.emulator.fault_desk import Deeds, FaultDesk
+from batchmark.emulator.fault_desk import Deeds
 from batchmark.emulator.http import Answer, Body, Call, Dialect, Refused, Route, discard, json_answer
 from batchmark.emulator.intake import open_intake
 from batchmark.emulator.live import Live
 from batchmark.emulator.sending import Message, Receive, Send, hang_up, send_answer
-from batchmark.emulator.world import World
+from batchmark.emulator.service import Service
 
 __all__ = ["App"]
 
@@ -38,24 +38,24 @@ class App:
 
     def __init__(
         self,
-        world: World,
+        service: Service,
         dialects: list[Dialect],
         *,
         executor: Executor,
         key: str | None,
-        faults: FaultDesk,
         control: Control,
         guarded: bool = False,
     ) -> None:
         """`guarded`: even its own pages want the key."""
-        self._world = world
+        self._service = service
+        self._world = service.world
         self._dialects = dialects
         self._executor = executor
         self._key = key
-        self._faults = faults
+        self._faults = service.faults
         self._control = control
         self._guarded = guarded
-        self._live = Live(control.service, about=self._about, run=self._run)
+        self._live = Live(service, about=control.about, run=self._run)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -117,11 +117,6 @@ class App:
         answer.headers["date"] = date_header(await self._run(self._world.now))
         await send_answer(answer, receive, send)
 
-    def _about(self) -> dict[str, Any]:
-        """What the status page says this emulator is, as far as the live page shows it."""
-        status = self._control.status()
-        return {name: status.get(name, "") for name in ("name", "version", "profile", "answers")}
-
     def _struck(self, dialect: Dialect, operation: str, call: Call) -> Deeds | None:
         try:
             dialect.admit(call, self._key)
@@ -175,7 +170,7 @@ class App:
         """Everything that may block, in a thread: the key, the handler, the journal."""
         try:
             dialect.admit(call, _NO_KEY if deeds is not None and deeds.revoked else self._key)
-            self._control.service.admit_call(dialect.name)
+            self._service.admit_call(dialect.name)
             if deeds is not None and deeds.drop_before:
                 answer = Answer(status=0)
             elif deeds is not None and deeds.status is not None:

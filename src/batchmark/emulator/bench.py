@@ -69,9 +69,6 @@ class AnswerLog:
     def __contains__(self, row: int) -> bool:
         return row in self._places
 
-    def __bool__(self) -> bool:
-        return bool(self._places)
-
     def reply(self, row: int) -> Reply | None:
         """The answer of a row that is here; None where the source failed on it."""
         assert self._opened is not None

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["ANTHROPIC", "GEMINI", "OPENAI", "Catalog", "Model", "closed_catalogs", "find", "open_catalogs"]
+__all__ = ["ANTHROPIC", "CLOSED", "GEMINI", "OPENAI", "Catalog", "Model", "open_catalogs"]
 
 Kind = Literal["text", "embedding", "moderation", "image", "other"]
 
@@ -153,18 +153,6 @@ GEMINI: tuple[Model, ...] = (
 )
 
 
-# Looked up for every row: by the first model of each table, then by name.
-_NAMED: dict[str, dict[str, Model]] = {
-    table[0].name: {name: model for model in reversed(table) for name in (model.dated, model.name)}
-    for table in (OPENAI, ANTHROPIC, GEMINI)
-}
-
-
-def find(models: tuple[Model, ...], name: object) -> Model | None:
-    """The model called `name`, by its short or its dated name."""
-    return _NAMED[models[0].name].get(name) if isinstance(name, str) else None
-
-
 class Catalog:
     """The models that one dialect lists and knows."""
 
@@ -187,12 +175,15 @@ def _foreign(name: str) -> Model:
     return Model(name=name, dated=name, title=name, released="2024-01-01", context=1_000_000, output=1_000_000)
 
 
-def closed_catalogs() -> Mapping[str, Catalog]:
-    """The models of the real services, and no others."""
-    return {"openai": Catalog(OPENAI), "anthropic": Catalog(ANTHROPIC), "gemini": Catalog(GEMINI)}
+# The models of the real services, and no others.
+CLOSED: Mapping[str, Catalog] = {
+    "openai": Catalog(OPENAI),
+    "anthropic": Catalog(ANTHROPIC),
+    "gemini": Catalog(GEMINI),
+}
 
 
 def open_catalogs(names: Iterable[str]) -> Mapping[str, Catalog]:
     """Catalogs that list these models and take any name: what stands behind them knows which are good."""
     models = tuple(_foreign(name) for name in names if name)
-    return {dialect: Catalog(models, any_name=True) for dialect in ("openai", "anthropic", "gemini")}
+    return {dialect: Catalog(models, any_name=True) for dialect in CLOSED}

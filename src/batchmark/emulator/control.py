@@ -27,10 +27,10 @@ _FASTEST = 1_000_000
 class Control:
     """Answers the emulator's own pages; what changes anything exists only with `allowed`."""
 
-    def __init__(self, service: Service, *, status: dict[str, Any], prefixes: list[str], allowed: bool) -> None:
-        self.service = service
+    def __init__(self, service: Service, *, about: dict[str, Any], prefixes: list[str], allowed: bool) -> None:
+        self._service = service
         self._world = service.world
-        self._status = status
+        self.about = about  # what stays the same as long as it runs
         self._prefixes = prefixes
         self._allowed = allowed
         self._pages: dict[tuple[str, str], Callable[[Call], Answer]] = {
@@ -60,11 +60,11 @@ class Control:
     def status(self) -> dict[str, Any]:
         """What this emulator is, at the moment."""
         return {
-            **self._status,
+            **self.about,
             "time_scale": self._world.clock().scale,
             "now": nanoseconds(self._world.now()),
-            "faults": [rule.text for rule in self.service.faults.rules],
-            "limits": {dialect: dict(limits) for dialect, limits in self.service.limits.items()},
+            "faults": [rule.text for rule in self._service.faults.rules],
+            "limits": {dialect: dict(limits) for dialect, limits in self._service.limits.items()},
         }
 
     def _nothing(self, call: Call) -> Answer:
@@ -84,7 +84,7 @@ class Control:
 
     def _description(self, call: Call, name: str) -> Answer:
         dialect = name.removesuffix(".json")
-        if dialect not in self.service.limits:
+        if dialect not in self._service.limits:
             return self._nothing(call)
         return Answer(body=(importlib.resources.files("batchmark.emulator") / f"openapi/{dialect}.json").read_bytes())
 
@@ -101,7 +101,7 @@ class Control:
 
     def _rules(self) -> dict[str, Any]:
         """The rules in force, and of those that count, how many calls or batches each was met by."""
-        return {"rules": [rule.text for rule in self.service.faults.rules], "met": self.service.faults.counts()}
+        return {"rules": [rule.text for rule in self._service.faults.rules], "met": self._service.faults.counts()}
 
     def _set_faults(self, call: Call) -> Answer:
         body = decode_object(call.body)
@@ -113,9 +113,9 @@ class Control:
             return _wrong(str(error))
         if "rules" in body:
             self._world.forget_fault_counts()
-            self.service.faults.replace(rules)
+            self._service.faults.replace(rules)
         else:
-            self.service.faults.replace((*self.service.faults.rules, *rules))
+            self._service.faults.replace((*self._service.faults.rules, *rules))
         return json_answer(self._rules())
 
     # The clock
@@ -148,12 +148,12 @@ class Control:
                 return _wrong("the clock goes back only where nothing has happened yet: reset the world first")
         else:
             return _wrong(how)
-        self.service.nudge()
+        self._service.nudge()
         return json_answer(self._clock())
 
     def _reset(self, call: Call) -> Answer:
         self._world.reset()
-        self.service.forget_calls()
+        self._service.forget_calls()
         return json_answer({})
 
 

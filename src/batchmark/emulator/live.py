@@ -36,10 +36,10 @@ class Live:
         self,
         service: Service,
         *,
-        about: Callable[[], Mapping[str, Any]],
+        about: Mapping[str, Any],
         run: Callable[[Callable[[], Picture]], Awaitable[Picture]],
     ) -> None:
-        """`about` says what this emulator is; `run` does in a thread what may block."""
+        """`about`: what this emulator is, as the status page says it; `run` does in a thread what may block."""
         self._looker = Looker(service, about)
         self._run = run
         self._picture: Picture | None = None

@@ -5,13 +5,12 @@ A view tells moments, not lengths, so it changes only when the batch does: the p
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from batchmark.emulator.clock import ns
-from batchmark.emulator.fault_life import strange_state
+from batchmark.emulator.dialects.words import shown_word
 from batchmark.emulator.life import Facts, Phase, Standing, standing
 from batchmark.emulator.stored import Batch, Outcome
 
@@ -65,11 +64,10 @@ class BatchView(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 def view(batch: Batch, now: int, *, free: bool, hidden_until: int = 0) -> BatchView:
     """A batch at the moment `now`; `free`: its answers cost no time, so rows are done as the plan says."""
-    facts, dialect = batch.facts, _DIALECTS[batch.dialect]
+    facts, names = batch.facts, _NAMES[batch.dialect]
     stand = standing(facts, now)
     over = stand.phase.terminal
     outcome = batch.outcome if over and batch.outcome is not None else Outcome()
-    strange = strange_state(batch, now) if batch.faults and not over else None
     stop = facts.cancel_at if facts.cancel_at is not None else facts.expires_at if facts.expired else None
     files = [one for one in (_input_file(batch), outcome.output_file, outcome.error_file) if one]
     return BatchView(
@@ -79,7 +77,7 @@ def view(batch: Batch, now: int, *, free: bool, hidden_until: int = 0) -> BatchV
         model=clip(batch.model),
         endpoint=clip(batch.endpoint),
         phase=stand.phase.value,
-        word=clip(dialect.strange(strange) if strange is not None else dialect.word(stand)),
+        word=clip(shown_word(batch, stand, now)),
         created=milliseconds(facts.created_at),
         expires=milliseconds(facts.expires_at),
         legs=course(facts, stand),
@@ -101,7 +99,7 @@ def view(batch: Batch, now: int, *, free: bool, hidden_until: int = 0) -> BatchV
         problems=len(batch.problems) if stand.phase is Phase.FAILED else 0,
         labels=[clip(label) for label in batch.labels[:_LABELS]],
         faults=[clip(text) for text in batch.faults],
-        about=[dialect.batch_prefix + batch.id, *(_prefixed(dialect.file_prefix, name) for name in files)],
+        about=[names.batch_prefix + batch.id, *(_prefixed(names.file_prefix, name) for name in files)],
     )
 
 
@@ -175,48 +173,11 @@ def _prefixed(prefix: str, name: str) -> str:
     return prefix + name.removeprefix(prefix)
 
 
-class _Dialect(msgspec.Struct, frozen=True, kw_only=True):
-    """How a provider speaks of a batch's state, and the journal of its batches and files."""
+class _Names(msgspec.Struct, frozen=True, kw_only=True):
+    """How the journal calls a provider's batches and files."""
 
-    word: Callable[[Standing], str]
-    strange: Callable[[str], str] = str
     batch_prefix: str = ""
     file_prefix: str = ""
 
 
-_OPENAI = {
-    Phase.QUEUED: "in_progress",
-    Phase.RUNNING: "in_progress",
-    Phase.SUCCEEDED: "completed",
-}
-_GEMINI = {
-    Phase.VALIDATING: "PENDING",
-    Phase.QUEUED: "PENDING",
-    Phase.FINALIZING: "RUNNING",
-}
-
-
-def _openai(stand: Standing) -> str:
-    return _OPENAI.get(stand.phase, stand.phase.value)
-
-
-def _anthropic(stand: Standing) -> str:
-    if stand.phase.terminal:
-        return "ended"
-    return "canceling" if stand.phase is Phase.CANCELLING else "in_progress"
-
-
-def _gemini(stand: Standing) -> str:
-    phase = stand.phase
-    if phase is Phase.CANCELLING:
-        phase = Phase.RUNNING if stand.begun_at is not None else Phase.QUEUED
-    return f"BATCH_STATE_{_GEMINI.get(phase, phase.name)}"
-
-
-_DIALECTS = {
-    "openai": _Dialect(word=_openai),
-    "anthropic": _Dialect(word=_anthropic),
-    "gemini": _Dialect(
-        word=_gemini, strange=lambda word: f"BATCH_STATE_{word}", batch_prefix="batches/", file_prefix="files/"
-    ),
-}
+_NAMES = {"openai": _Names(), "anthropic": _Names(), "gemini": _Names(batch_prefix="batches/", file_prefix="files/")}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import nlargest
 from operator import itemgetter
@@ -156,12 +156,12 @@ _NEVER = 1 << 63
 class Looker:
     """Makes the pictures of one emulator. One thread at a time."""
 
-    def __init__(self, service: Service, about: Callable[[], Mapping[str, Any]]) -> None:
-        """`about`: what the page is told of this emulator beside its faults, limits and clock."""
+    def __init__(self, service: Service, about: Mapping[str, Any]) -> None:
+        """`about`: what this emulator is, of which the page is told a part beside its faults, limits and clock."""
         self._service = service
         self._world = service.world
         self._store = service.world.store
-        self._given = about
+        self._given = {name: about[name] for name in ("name", "version", "profile", "answers")}
         self._usual = parse_limits(())
         self._known: dict[int, _Known] = {}
         self._seen: tuple[int, ...] = ()
@@ -201,7 +201,7 @@ class Looker:
             for value in (given[dialect][name],)
             if value != usual
         ]
-        return {**self._given(), "faults": [rule.text for rule in self._service.faults.rules], "limits": limits}
+        return {**self._given, "faults": [rule.text for rule in self._service.faults.rules], "limits": limits}
 
     def _rows(self, now: Picture) -> Picture:
         """Which batches are in sight; decodes those whose rows have changed."""

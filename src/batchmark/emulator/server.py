@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import ipaddress
 import signal
 import socket
 import threading
@@ -17,7 +16,9 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Self
 
+from batchmark.emulator.access import is_loopback
 from batchmark.emulator.answers import check_answers
+from batchmark.emulator.env_file import MADE_UP_KEY, variables
 from batchmark.emulator.faults import parse_all
 from batchmark.emulator.limits import parse_limits
 from batchmark.emulator.profile_file import open_profiles
@@ -70,7 +71,7 @@ class Emulator:
             raise EmulatorError(f"{options.port} is no port number")
         if options.key is not None and not options.key:
             raise EmulatorError("the key to admit is empty")
-        if not _is_loopback(options.host):
+        if not is_loopback(options.host):
             if not options.remote:
                 raise EmulatorError(
                     f"the emulator serves loopback addresses only, not {options.host!r}: "
@@ -179,15 +180,7 @@ class Emulator:
 
     def environment(self) -> dict[str, str]:
         """The variables that point the three official SDKs here, made-up keys included."""
-        key = self.options.key or "emulated"
-        return {
-            "OPENAI_BASE_URL": f"{self.base_url}/openai/v1",
-            "OPENAI_API_KEY": key,
-            "ANTHROPIC_BASE_URL": f"{self.base_url}/anthropic",
-            "ANTHROPIC_API_KEY": key,
-            "GOOGLE_GEMINI_BASE_URL": f"{self.base_url}/gemini",
-            "GOOGLE_API_KEY": key,
-        }
+        return variables(self.base_url, self.options.key or MADE_UP_KEY)
 
     def tokens_per_s(self) -> float | None:
         """The measured speed of a real model, None for answers that cost nothing."""
@@ -203,7 +196,7 @@ class Emulator:
 
         from batchmark.emulator.answers import open_answers
         from batchmark.emulator.app import App
-        from batchmark.emulator.catalog import closed_catalogs, open_catalogs
+        from batchmark.emulator.catalog import CLOSED, open_catalogs
         from batchmark.emulator.control import Control
         from batchmark.emulator.dialects.anthropic import Anthropic
         from batchmark.emulator.dialects.gemini import Gemini
@@ -224,7 +217,7 @@ class Emulator:
                 concurrency=options.upstream_concurrency,
                 model=options.upstream_model,
             )
-            catalogs = closed_catalogs()
+            catalogs = CLOSED
             if source.verbatim:
                 from batchmark.emulator.answers.upstream import Upstream
 
@@ -249,7 +242,7 @@ class Emulator:
             self._executor = ThreadPoolExecutor(8, thread_name_prefix="emulator-call")
             control = Control(
                 service,
-                status={
+                about={
                     "name": "batchmark emulator",
                     "version": __version__,
                     "emulated": True,
@@ -261,11 +254,10 @@ class Emulator:
                 allowed=options.control,
             )
             app = App(
-                world,
+                service,
                 [openai, anthropic, gemini],
                 executor=self._executor,
                 key=options.key,
-                faults=service.faults,
                 control=control,
                 guarded=options.remote,
             )
@@ -311,15 +303,6 @@ def _abort(server: uvicorn.Server) -> None:
         transport = getattr(connection, "transport", None)
         if transport is not None:
             transport.abort()
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _listen(host: str, port: int) -> socket.socket:

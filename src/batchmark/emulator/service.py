@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from batchmark.emulator.catalog import Catalog, closed_catalogs
+from batchmark.emulator.catalog import CLOSED, Catalog
 from batchmark.emulator.clock import SECOND, ns
 from batchmark.emulator.dialects.failures import call_failure, rate_limited
 from batchmark.emulator.fault_desk import FaultDesk
@@ -38,7 +38,7 @@ class Service:
     profiles: Profiles
     seed: int
     limits: dict[str, Limits] = field(default_factory=lambda: dict(parse_limits(())))
-    catalogs: Mapping[str, Catalog] = field(default_factory=closed_catalogs)
+    catalogs: Mapping[str, Catalog] = field(default_factory=lambda: CLOSED)
     verbatim: bool = False  # whether OpenAI's rows are answered by a server of its own, body for body
     digests: bool = False  # whether to note which batches have the same input: tests ask for that
     faults: FaultDesk = field(init=False)

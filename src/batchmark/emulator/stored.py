@@ -10,7 +10,9 @@ import msgspec
 
 from batchmark.emulator.life import Facts
 
-__all__ = ["Batch", "Outcome", "StoredFile"]
+__all__ = ["UPLOAD_LASTS_S", "Batch", "Outcome", "StoredFile"]
+
+UPLOAD_LASTS_S = 3_600  # an upload in parts must be complete within an hour
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,11 +21,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
+from batchmark.emulator.env_file import MADE_UP_KEY, PATHS, variables
 from batchmark.emulator.server import Emulator, EmulatorError, EmulatorOptions
 
 __all__ = ["BatchCloud", "Clock", "Faults", "JournalEntry"]
 
-_PREFIXES = {"openai": "/openai/v1", "anthropic": "/anthropic", "gemini": "/gemini"}
 _ANSWER_S = 30
 _PAGE = 10_000
 
@@ -173,10 +173,10 @@ class BatchCloud:
         except EmulatorError:
             self._tidy()
             raise
-        self._set_pages("", key or "emulated")
+        self._set_pages("", key or MADE_UP_KEY)
 
     @classmethod
-    def attach(cls, base_url: str, *, key: str = "emulated") -> Self:
+    def attach(cls, base_url: str, *, key: str = MADE_UP_KEY) -> Self:
         """The handles for an emulator that runs elsewhere on this machine. Raises EmulatorError where there is none, ValueError
         where it was started without `--control`."""
         found = cls.__new__(cls)
@@ -227,26 +227,19 @@ class BatchCloud:
 
     @property
     def openai_url(self) -> str:
-        return self.base_url + _PREFIXES["openai"]
+        return self.base_url + PATHS["openai"]
 
     @property
     def anthropic_url(self) -> str:
-        return self.base_url + _PREFIXES["anthropic"]
+        return self.base_url + PATHS["anthropic"]
 
     @property
     def gemini_url(self) -> str:
-        return self.base_url + _PREFIXES["gemini"]
+        return self.base_url + PATHS["gemini"]
 
     def environment(self) -> dict[str, str]:
         """The variables that point the three official SDKs here, the key included."""
-        return {
-            "OPENAI_BASE_URL": self.openai_url,
-            "OPENAI_API_KEY": self.key,
-            "ANTHROPIC_BASE_URL": self.anthropic_url,
-            "ANTHROPIC_API_KEY": self.key,
-            "GOOGLE_GEMINI_BASE_URL": self.gemini_url,
-            "GOOGLE_API_KEY": self.key,
-        }
+        return variables(self.base_url, self.key)
 
     def reset(self) -> None:
         """Forget every file, batch and call; the clock and the faults stay."""

@@ -43,7 +43,6 @@ _PATIENCE_BYTES = 2_000_000  # and these are so small that it will soon be done:
 _BENCHES = 64  # batches answered at once by a slow source
 _WORKERS = 2
 _TIDY_S = 30.0
-_UPLOAD_LASTS_S = 2 * 3_600  # no upload in parts is taken up again after an hour
 _ALL = 1 << 60  # rows: more than there are, empty lines included
 
 
@@ -156,7 +155,7 @@ class Works:
         if time.monotonic() - self._tidied_at > _TIDY_S:
             self._tidied_at = time.monotonic()
             self.world.drop_expired_files()
-            self.world.drop_expired_uploads(ns(_UPLOAD_LASTS_S))
+            self.world.drop_expired_uploads()
 
     def _until_next(self) -> float:
         row = self.world.store.one("SELECT min(due_at) AS due FROM batches WHERE step <> 'done' AND owner IS NULL")
@@ -344,7 +343,9 @@ class Works:
     def _look_after_benches(self) -> None:
         """Keep the leases of batches being answered, publish their progress, and stop those that were cut."""
         self._renew()
-        for bench in self._benches.active():
+        active = self._benches.active()
+        ours = self._ours() if active else set()
+        for bench in active:
             seq = bench.batch.seq
             batch = self._reload(seq)
             cut = batch is None or batch.facts.cancel_at is not None or self.world.now() >= batch.facts.expires_at
@@ -353,13 +354,14 @@ class Works:
             if cut:
                 self._benches.drop(bench)
                 self._release(seq)
-            elif not self._is_ours(seq):  # we slept, and another process has taken it over: it would be asked twice
+            elif seq not in ours:  # we slept, and another process has taken it over: it would be asked twice
                 self._benches.drop(bench)
                 self._busy.discard(seq)
 
-    def _is_ours(self, seq: int) -> bool:
-        row = self.world.store.one("SELECT owner FROM batches WHERE seq = ?", (seq,))
-        return row is not None and row["owner"] == self._me
+    def _ours(self) -> set[int]:
+        """The batches whose lease we hold."""
+        rows = self.world.store.all("SELECT seq FROM batches WHERE step <> 'done' AND owner = ?", (self._me,))
+        return {int(row["seq"]) for row in rows}
 
     def _bench_finished(self, bench: Bench) -> None:
         if self._stopping:

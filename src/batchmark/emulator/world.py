@@ -16,12 +16,12 @@ from typing import Any
 
 import msgspec
 
-from batchmark.emulator.clock import SECOND, Line
+from batchmark.emulator.clock import SECOND, Line, ns
 from batchmark.emulator.life import Facts
 from batchmark.emulator.profiles import Profiles, Schedule, schedule
 from batchmark.emulator.records import Records
 from batchmark.emulator.store import Store
-from batchmark.emulator.stored import Batch, Outcome, StoredFile
+from batchmark.emulator.stored import UPLOAD_LASTS_S, Batch, Outcome, StoredFile
 
 __all__ = ["Batch", "Outcome", "StoredFile", "World", "WorldError"]
 
@@ -206,12 +206,12 @@ class World(Records):
             self.store.run("UPDATE files SET deleted = 1 WHERE seq = ?", (row["seq"],))
             (self.files_folder / row["path"]).unlink(missing_ok=True)
 
-    def drop_expired_uploads(self, lasts_ns: int) -> None:
-        """Give back the room of OpenAI's uploads that were not completed in time."""
+    def drop_expired_uploads(self) -> None:
+        """Give back the room of OpenAI's uploads that were not completed in time; one that just was may still be read."""
         rows = self.store.all(
             "SELECT upload_parts.id AS id, upload_parts.path AS path FROM upload_parts"
             " JOIN uploads ON uploads.id = upload_parts.upload WHERE uploads.created_at <= ? LIMIT 1000",
-            (self.now() - lasts_ns,),
+            (self.now() - 2 * ns(UPLOAD_LASTS_S),),
         )
         for row in rows:
             self.store.run("DELETE FROM upload_parts WHERE id = ?", (row["id"],))

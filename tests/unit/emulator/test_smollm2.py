@@ -11,9 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +23,7 @@ from batchmark.emulator.answers import AnswersClosed, Ask, Reply, smollm2
 from batchmark.emulator.answers.install import model_path
 from batchmark.emulator.answers.smollm2 import ModelFailed, Smollm2, is_installed
 from batchmark.emulator.answers.smollm2_cache import AnswerCache
+from tests.support import until
 
 
 def ask(text: str, *, model: str = "gpt-5-nano", max_tokens: int | None = 48, schema: str | None = None) -> Ask:
@@ -33,13 +32,6 @@ def ask(text: str, *, model: str = "gpt-5-nano", max_tokens: int | None = 48, sc
 
 def story(model: str) -> Ask:
     return ask("Tell a long story of a ship.", model=model)
-
-
-def until(condition: Callable[[], bool], *, within_s: float = 20.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "the awaited condition did not come"
-        threading.Event().wait(0.01)
 
 
 def alive(pid: int) -> bool:
@@ -423,7 +415,7 @@ def test_the_interpreter_exits_cleanly_and_silently(home: Path, end: str) -> Non
 def test_a_parent_that_dies_at_once_leaves_no_model_behind(home: Path, end: str) -> None:
     done = run(f"many(True); {end}", home)
     pid = int(done.stdout)
-    until(lambda: not alive(pid), within_s=5)
+    until(lambda: not alive(pid), seconds=5)
 
 
 def test_ctrl_c_is_still_ours_once_the_model_is_loaded(home: Path) -> None:

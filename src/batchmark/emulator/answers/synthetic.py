@@ -13,9 +13,10 @@ from zlib import crc32
 
 import msgspec
 
-from batchmark.emulator.answers import AnswersClosed, Ask, Reply, never
+from batchmark.emulator.answers import Ask, Reply, never
+from batchmark.emulator.answers.free import CHARACTERS, FreeSource, count_tokens
 
-__all__ = ["Synthetic", "count_tokens"]
+__all__ = ["Synthetic"]
 
 _PROSE = (
     "the batch was read in order and each row kept its own name so that a later reader could find it again "
@@ -35,27 +36,15 @@ _RING = _WORDS * 2
 _SLICES = [[" ".join(_RING[start : start + length]) for length in range(_LONGEST + 1)] for start in range(len(_WORDS))]
 
 
-def count_tokens(text: str) -> int:
-    """A rough token count, about four characters each."""
-    return (len(text) + 3) // 4
-
-
-class Synthetic:
+class Synthetic(FreeSource):
     """The seeded source of answers."""
 
     name = "synthetic"
-    slots = 1
-    free = True
-    verbatim = False
-
-    def __init__(self) -> None:
-        self._closed = False
 
     def answer(self, ask: Ask, dropped: Callable[[], bool] = never) -> Reply:
-        if self._closed:
-            raise AnswersClosed("the synthetic answers are closed")
+        self.check_open()
         mark = crc32(ask.model.encode("utf-8", "surrogatepass"))
-        input_tokens = 3
+        input_tokens = 3  # `count_prompt` in the same pass: this is done for every row
         for role, text in ask.messages:
             mark = crc32(text.encode("utf-8", "surrogatepass"), mark + len(role))
             input_tokens += 4 + (len(text) + 3) // 4
@@ -77,12 +66,6 @@ class Synthetic:
         text = f"synthetic answer {seed & 0xFFFF:04x}: {body[length]}"
         return Reply(text=text, finish=finish, input_tokens=input_tokens, output_tokens=words)
 
-    def tokens_per_s(self) -> float | None:
-        return None
-
-    def close(self) -> None:
-        self._closed = True
-
 
 def _structured(ask: Ask, seed: int, input_tokens: int) -> Reply:
     """JSON that fits the schema, cut where the token limit falls as a model's would be."""
@@ -92,7 +75,7 @@ def _structured(ask: Ask, seed: int, input_tokens: int) -> Reply:
     tokens = count_tokens(text)
     if ask.max_tokens is not None and tokens > ask.max_tokens:
         kept = max(ask.max_tokens, 0)
-        return Reply(text=text[: kept * 4], finish="length", input_tokens=input_tokens, output_tokens=kept)
+        return Reply(text=text[: kept * CHARACTERS], finish="length", input_tokens=input_tokens, output_tokens=kept)
     return Reply(text=text, finish="stop", input_tokens=input_tokens, output_tokens=tokens)
 
 

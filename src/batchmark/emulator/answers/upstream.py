@@ -89,11 +89,6 @@ class Upstream:
         self._thread = threading.Thread(target=self._loop.run_forever, name="emulator-upstream", daemon=True)
         self._thread.start()
 
-    @property
-    def address(self) -> str:
-        """Where it asks, without a path."""
-        return self._base
-
     def models(self) -> list[str]:
         """The names that the server lists; none where it cannot be asked now."""
         asked = asyncio.run_coroutine_threadsafe(self._client.get(f"{self._base}/v1/models", timeout=5.0), self._loop)

@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 
 from batchmark.emulator import ids
-from batchmark.emulator.answers.synthetic import count_tokens
+from batchmark.emulator.answers.free import count_prompt
 from batchmark.emulator.catalog import Model
 from batchmark.emulator.clock import microseconds, ns
 from batchmark.emulator.dialects.anthropic_rows import NEW_VERSION, AnthropicBook, messages_of, refusal
-from batchmark.emulator.fault_life import strange_state
+from batchmark.emulator.dialects.words import shown_word
 from batchmark.emulator.http import Answer, Body, Call, Refused, Route, decode_object, json_answer, too_deep
-from batchmark.emulator.life import Phase, standing
+from batchmark.emulator.life import standing
 from batchmark.emulator.scan import ArrayScan, ScanError
 from batchmark.emulator.service import Service, good_key
 from batchmark.emulator.world import Batch, Outcome
@@ -286,14 +286,11 @@ class Anthropic:
         stand = standing(facts, now)
         ended = stand.phase.terminal
         outcome = batch.outcome if ended and batch.outcome is not None else Outcome()
-        status = "ended" if ended else "canceling" if stand.phase is Phase.CANCELLING else "in_progress"
-        if not ended and batch.faults:
-            status = strange_state(batch, now) or status
         archived = self._archived(batch, now)
         return {
             "id": batch.id,
             "type": "message_batch",
-            "processing_status": status,
+            "processing_status": shown_word(batch, stand, now),
             "request_counts": {
                 "processing": 0 if ended else batch.total,  # the other four stay 0 until the end
                 "succeeded": outcome.succeeded,
@@ -345,7 +342,7 @@ class Anthropic:
         error = refusal(params, model, version=call.headers["anthropic-version"], batched=False)
         if error is not None:
             raise _refused(error["type"], error["message"], status=404 if error["type"] == "not_found_error" else 400)
-        tokens = 3 + sum(4 + count_tokens(text) for _, text in messages_of(params))
+        tokens = count_prompt(messages_of(params))
         return json_answer({"input_tokens": tokens})
 
 

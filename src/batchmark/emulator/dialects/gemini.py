@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 
 from batchmark.emulator import ids
-from batchmark.emulator.answers.synthetic import count_tokens
+from batchmark.emulator.answers.free import count_prompt
 from batchmark.emulator.catalog import Model
 from batchmark.emulator.clock import nanoseconds
 from batchmark.emulator.dialects.gemini_files import GeminiFiles
 from batchmark.emulator.dialects.gemini_rows import EMBED, GENERATE, GeminiBook, field, texts_of, why_refused
 from batchmark.emulator.dialects.gemini_wire import answer, error, page_size, page_start, page_token, refused
-from batchmark.emulator.fault_life import strange_state
+from batchmark.emulator.dialects.words import shown_word, word
 from batchmark.emulator.http import Answer, Body, Call, Route, decode_object
 from batchmark.emulator.life import Phase, Standing, standing
 from batchmark.emulator.service import Service, good_key
@@ -25,17 +25,6 @@ __all__ = ["Gemini"]
 
 _TYPE = "type.googleapis.com/google.ai.generativelanguage.v1main."
 _BATCH_FIELDS = {"displayName", "inputConfig", "priority", "webhookConfig", "model", "name"}
-
-_STATE = {
-    Phase.VALIDATING: "PENDING",
-    Phase.QUEUED: "PENDING",
-    Phase.RUNNING: "RUNNING",
-    Phase.FINALIZING: "RUNNING",
-    Phase.SUCCEEDED: "SUCCEEDED",
-    Phase.FAILED: "FAILED",
-    Phase.EXPIRED: "EXPIRED",
-    Phase.CANCELLED: "CANCELLED",
-}
 
 
 class Gemini:
@@ -243,7 +232,7 @@ class Gemini:
         (batch,), now = self._service.fresh([self._batch(call)])
         stand = standing(batch.facts, now)
         if stand.phase.terminal:
-            state = _state(stand)
+            state = word(self.name, stand)
             raise refused(400, "FAILED_PRECONDITION", f"The batch is in the state {state} and cannot be cancelled.")
         self._world.request_cancel(batch, now)
         self._service.nudge()
@@ -276,8 +265,7 @@ class Gemini:
         stats = self._stats(batch, stand, now)
         if stats:
             metadata["batchStats"] = stats
-        strange = None if phase.terminal or not batch.faults else strange_state(batch, now)
-        metadata["state"] = f"BATCH_STATE_{strange or _state(stand)}"
+        metadata["state"] = shown_word(batch, stand, now)
         metadata["name"] = f"batches/{batch.id}"
         operation: dict[str, Any] = {"name": f"batches/{batch.id}", "metadata": metadata}
         if phase.terminal:
@@ -347,7 +335,7 @@ class Gemini:
             if whole is None:
                 message = message.replace("GenerateContentRequest", "CountTokensRequest")
             raise refused(400, "INVALID_ARGUMENT", message)
-        tokens = 3 + sum(4 + count_tokens(text) for _, text in texts_of(request))
+        tokens = count_prompt(texts_of(request))
         return answer({"totalTokens": tokens, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": tokens}]})
 
 
@@ -364,12 +352,6 @@ def _route(
     return Route(
         operation=operation, method=method, pattern=re.compile(pattern), handler=handler, body=body, limit=limit
     )
-
-
-def _state(stand: Standing) -> str:
-    if stand.phase is Phase.CANCELLING:  # there is no word for it on the wire
-        return "RUNNING" if stand.begun_at is not None else "PENDING"
-    return _STATE[stand.phase]
 
 
 def _operation_error(phase: Phase, batch: Batch) -> dict[str, Any]:

@@ -8,14 +8,15 @@ from datetime import date
 from typing import Any
 
 from batchmark.emulator import ids
-from batchmark.emulator.answers.synthetic import count_tokens
+from batchmark.emulator.answers.free import count_prompt
 from batchmark.emulator.clock import SECOND, ns, seconds
 from batchmark.emulator.dialects.openai_bodies import ENDPOINTS, ask
 from batchmark.emulator.dialects.openai_bodies import refusal as why_refused
 from batchmark.emulator.dialects.openai_files import OpenAIFiles
 from batchmark.emulator.dialects.openai_rows import OpenAIBook, peek_model
 from batchmark.emulator.dialects.openai_wire import body_of, error, lifetime, maybe, page, page_limit, refused, text_of
-from batchmark.emulator.fault_life import empty_ids, strange_state
+from batchmark.emulator.dialects.words import shown_word, word
+from batchmark.emulator.fault_life import empty_ids
 from batchmark.emulator.http import Answer, Body, Call, Refused, Route, decode_object, pretty_answer
 from batchmark.emulator.life import Facts, Phase, Standing, standing
 from batchmark.emulator.service import Service, good_key, masked
@@ -42,18 +43,6 @@ _COUNTED = frozenset(
         "truncation",
     }
 )
-
-_STATUS = {
-    Phase.VALIDATING: "validating",
-    Phase.QUEUED: "in_progress",
-    Phase.RUNNING: "in_progress",
-    Phase.FINALIZING: "finalizing",
-    Phase.CANCELLING: "cancelling",
-    Phase.SUCCEEDED: "completed",
-    Phase.FAILED: "failed",
-    Phase.EXPIRED: "expired",
-    Phase.CANCELLED: "cancelled",
-}
 
 
 class OpenAI:
@@ -209,9 +198,9 @@ class OpenAI:
 
     def _cancel_batch(self, call: Call) -> Answer:
         (batch,), now = self._service.fresh([self._batch(call)])
-        phase = standing(batch.facts, now).phase
-        if phase.terminal:
-            raise refused(f"Cannot cancel a batch with status '{_STATUS[phase]}'.", status=409)
+        stand = standing(batch.facts, now)
+        if stand.phase.terminal:
+            raise refused(f"Cannot cancel a batch with status '{word(self.name, stand)}'.", status=409)
         self._world.request_cancel(batch, now)
         self._service.nudge()
         return pretty_answer(self._view(self._batch(call), now))
@@ -222,7 +211,6 @@ class OpenAI:
         phase, ended = stand.phase, stand.ended_at
         outcome = batch.outcome if phase.terminal and batch.outcome is not None else Outcome()
         validated = stand.validated_at
-        strange = None if phase.terminal or not batch.faults else strange_state(batch, now)
         no_file = "" if batch.faults and phase.terminal and empty_ids(batch) else None
         counts = {"total": 0, "completed": 0, "failed": 0}
         if validated is not None and phase is not Phase.FAILED:
@@ -239,7 +227,7 @@ class OpenAI:
             "errors": {"object": "list", "data": batch.problems} if phase is Phase.FAILED else None,
             "input_file_id": batch.spec["input_file_id"],
             "completion_window": "24h",
-            "status": strange or _STATUS[phase],
+            "status": shown_word(batch, stand, now),
             "output_file_id": outcome.output_file or no_file,
             "error_file_id": outcome.error_file or no_file,
             "created_at": seconds(facts.created_at),
@@ -297,7 +285,7 @@ class OpenAI:
             message = f"The model `{model.name}` is not supported with the Responses API."
             raise refused(message, param="model", code="unsupported_model")
         asked = ask("/v1/responses", body)
-        tokens = 3 + sum(4 + count_tokens(text) for _, text in (asked.messages if asked is not None else ()))
+        tokens = count_prompt(asked.messages if asked is not None else ())
         return pretty_answer({"object": "response.input_tokens", "input_tokens": tokens})
 
 

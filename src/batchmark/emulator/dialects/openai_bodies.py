@@ -11,7 +11,7 @@ import msgspec
 
 from batchmark.emulator import ids
 from batchmark.emulator.answers import Ask, Reply
-from batchmark.emulator.answers.synthetic import count_tokens
+from batchmark.emulator.answers.free import count_tokens
 from batchmark.emulator.catalog import Model
 from batchmark.emulator.vectors import vector_base64, vector_text
 

@@ -24,12 +24,11 @@ from batchmark.emulator.dialects.openai_wire import (
 )
 from batchmark.emulator.http import Answer, Call, Part
 from batchmark.emulator.service import Service
-from batchmark.emulator.world import StoredFile
+from batchmark.emulator.stored import UPLOAD_LASTS_S, StoredFile
 
 __all__ = ["OpenAIFiles"]
 
 _PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
-_UPLOAD_LASTS_S = 3_600  # an upload in parts must be complete within an hour
 
 
 class OpenAIFiles:
@@ -204,7 +203,7 @@ class OpenAIFiles:
         if row is None:
             raise refused(f"No such Upload object: {upload_id[:100]}", status=404, param="id")
         found = dict(row)
-        if found["status"] == "pending" and self._world.now() >= found["created_at"] + _UPLOAD_LASTS_S * SECOND:
+        if found["status"] == "pending" and self._world.now() >= found["created_at"] + UPLOAD_LASTS_S * SECOND:
             found["status"] = "expired"
         return found, msgspec.json.decode(found["spec"])
 
@@ -228,7 +227,7 @@ class OpenAIFiles:
             "filename": spec["filename"],
             "purpose": spec["purpose"],
             "status": row["status"],
-            "expires_at": seconds(row["created_at"]) + _UPLOAD_LASTS_S,
+            "expires_at": seconds(row["created_at"]) + UPLOAD_LASTS_S,
             "file": None if stored is None else file_view(stored),
         }
 

@@ -12,10 +12,11 @@ import msgspec
 from msgspec import Meta
 
 from batchmark.emulator.answers import Ask
-from batchmark.emulator.catalog import ANTHROPIC, OPENAI, Model, find
+from batchmark.emulator.catalog import CLOSED, Model
 
 __all__ = ["PlainAnthropic", "PlainGemini", "PlainOpenAI", "anthropic_row", "gemini_row", "openai_row"]
 
+_find_openai, _find_anthropic = CLOSED["openai"].find, CLOSED["anthropic"].find
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _Some = Annotated[str, Meta(min_length=1)]
 _Count = Annotated[int, Meta(ge=1, le=1 << 53)]
@@ -55,7 +56,7 @@ class PlainOpenAI(_Strict, frozen=True):
     def ask(self) -> Ask | None:
         """The question of a line; None where the model may refuse it."""
         body = self.body
-        model = find(OPENAI, body.model)
+        model = _find_openai(body.model)
         if model is None:
             return None
         if model.default_sampling and (body.temperature is not None or body.top_p is not None):
@@ -102,7 +103,7 @@ class PlainAnthropic(_Strict, frozen=True):
 
     def ask(self) -> Ask | None:
         params = self.params
-        model = find(ANTHROPIC, params.model)
+        model = _find_anthropic(params.model)
         if model is None or not model.batch or params.max_tokens > model.output:
             return None
         messages = tuple([(one.role, one.content) for one in params.messages])
