@@ -21,13 +21,14 @@ from pathlib import Path
 import msgspec
 
 from batchmark.emulator import fault_life
-from batchmark.emulator.answers import AnswersClosed, AnswerSource, never
-from batchmark.emulator.bench import AnswerLog, Bench, Benches
+from batchmark.emulator.answers import AnswersClosed, AnswerSource
+from batchmark.emulator.bench import Bench, Benches
 from batchmark.emulator.clock import ns
 from batchmark.emulator.dialects.failures import trouble
 from batchmark.emulator.fault_lines import FaultySheet
-from batchmark.emulator.life import Facts, Phase, progress, standing
-from batchmark.emulator.rows import Book, Unrun, Writer, read_lines
+from batchmark.emulator.life import Phase, progress, standing
+from batchmark.emulator.results import write_results
+from batchmark.emulator.rows import Book, Writer, read_lines
 from batchmark.emulator.world import Batch, Outcome, World
 
 __all__ = ["Works"]
@@ -43,7 +44,6 @@ _PATIENCE_BYTES = 2_000_000  # and these are so small that it will soon be done:
 _BENCHES = 64  # batches answered at once by a slow source
 _WORKERS = 2
 _TIDY_S = 30.0
-_ALL = 1 << 60  # rows: more than there are, empty lines included
 
 
 class _Stopped(Exception):
@@ -393,8 +393,11 @@ class Works:
             own = book.sheet(batch, end, due)
             sheet: Writer = FaultySheet(own, batch, fault_life.rules_of(batch)) if batch.faults else own
             try:
-                self._write(batch, sheet, end)
+                write_results(batch, sheet, end, self.source, self._lines(batch.input_path))
                 outcome = sheet.finish()
+            except AnswersClosed as error:
+                sheet.abandon()
+                raise _Stopped from error
             except BaseException:
                 sheet.abandon()
                 raise
@@ -415,51 +418,6 @@ class Works:
         with contextlib.suppress(OSError):
             batch.log_path.unlink()
 
-    def _write(self, batch: Batch, sheet: Writer, end: Phase) -> None:
-        logged = AnswerLog(batch.log_path)
-        try:
-            self._write_from(logged, batch, sheet, end)
-        finally:
-            logged.close()
-
-    def _write_from(self, logged: AnswerLog, batch: Batch, sheet: Writer, end: Phase) -> None:
-        facts = batch.facts
-        why: Unrun = "cancelled" if end is Phase.CANCELLED else "expired"
-        kept = _ALL  # the rows whose logged answers count
-        cut = facts.schedule.cut if end is Phase.EXPIRED else None
-        if end is Phase.SUCCEEDED:
-            allowed = _ALL
-        elif cut is not None:
-            allowed = int(batch.total * cut)
-            kept = allowed
-            allowed = allowed if self._free else -1
-        elif self._free:
-            outrun = end is Phase.CANCELLED and fault_life.outruns_cancel(batch)
-            allowed = _ALL if outrun else int(batch.total * _progress_at_cut(facts))
-        else:
-            allowed = -1
-        answer, read, answered = self.source.answer, sheet.read, sheet.answered
-        for number, line in enumerate(self._lines(batch.input_path)):
-            row = read(line)
-            if number < kept and number in logged:
-                reply = logged.reply(number)
-                if reply is None:
-                    sheet.broken(row)
-                else:
-                    answered(row, reply)
-            elif row.ask is None:
-                if allowed < 0 or number < allowed:
-                    answered(row, None)
-                else:
-                    sheet.unrun(row, why)
-            elif number < allowed:
-                try:
-                    answered(row, answer(row.ask, never))
-                except AnswersClosed as error:
-                    raise _Stopped from error
-            else:
-                sheet.unrun(row, why)
-
     def _lines(self, path: Path) -> Iterator[bytes]:
         """The input, with a look now and then at whether to stop and at our lease."""
         return read_lines(path, between=self._look_up)
@@ -468,11 +426,6 @@ class Works:
         if self._stopping:
             raise _Stopped
         self._renew()
-
-
-def _progress_at_cut(facts: Facts) -> float:
-    moment = facts.expires_at if facts.cancel_at is None else facts.cancel_at
-    return progress(replace(facts, cancel_at=None), moment)
 
 
 def _alive(pid: int | None) -> bool:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from batchmark.emulator import ids
 from batchmark.emulator.clock import SECOND, microseconds
+from batchmark.emulator.dialects.anthropic_wire import error as anthropic_error
 from batchmark.emulator.dialects.gemini_wire import error as gemini_error
-from batchmark.emulator.http import Answer, decode_object, json_answer, pretty_answer
+from batchmark.emulator.http import Answer, decode_object, pretty_answer
 
 __all__ = ["call_failure", "rate_limited", "row_failure", "trouble"]
 
@@ -72,9 +72,8 @@ def call_failure(
     if dialect == "openai":
         made = pretty_answer({"error": _openai(status, code, message)}, status=status)
     elif dialect == "anthropic":
-        request_id = f"req_011{ids.base58(21)}"
-        said = {"type": "error", "error": _anthropic(status, code, message), "request_id": request_id}
-        made = json_answer(said, status=status, headers={"request-id": request_id})
+        inner = _anthropic(status, code, message)
+        made = anthropic_error(inner["type"], inner["message"], status=status)
     else:
         word, _, text = _near(_GOOGLE, status)
         made = gemini_error(

@@ -10,9 +10,9 @@ from typing import Any
 from batchmark.emulator import ids
 from batchmark.emulator.answers.free import count_prompt
 from batchmark.emulator.clock import SECOND, ns, seconds
-from batchmark.emulator.dialects.openai_bodies import ENDPOINTS, ask
-from batchmark.emulator.dialects.openai_bodies import refusal as why_refused
 from batchmark.emulator.dialects.openai_files import OpenAIFiles
+from batchmark.emulator.dialects.openai_requests import ENDPOINTS, ask
+from batchmark.emulator.dialects.openai_requests import refusal as why_refused
 from batchmark.emulator.dialects.openai_rows import OpenAIBook, peek_model
 from batchmark.emulator.dialects.openai_wire import body_of, error, lifetime, maybe, page, page_limit, refused, text_of
 from batchmark.emulator.dialects.words import shown_word, word

@@ -15,6 +15,7 @@ from batchmark.emulator.answers import Ask, Reply
 from batchmark.emulator.catalog import Model
 from batchmark.emulator.clock import SECOND, seconds
 from batchmark.emulator.dialects import openai_bodies as bodies
+from batchmark.emulator.dialects import openai_requests as requests
 from batchmark.emulator.dialects.failures import row_failure
 from batchmark.emulator.dialects.plain import openai_row
 from batchmark.emulator.http import decode
@@ -142,7 +143,7 @@ class OpenAIBook:
                 )
                 bad("model_mismatch", message, line=number, param="body.model")
             if batch.endpoint == "/v1/embeddings":
-                inputs += bodies.embedding_inputs(body)
+                inputs += requests.embedding_inputs(body)
         if total == 0 and not problems:
             bad("empty_file", "The batch input file is empty.", line=None)
         if inputs > self._max_inputs and not problems:
@@ -161,10 +162,10 @@ class OpenAIBook:
             return Row(id=None, body={})
         decoded = decode(line)
         body: dict[str, Any] = decoded["body"]
-        refusal = bodies.refusal(batch.endpoint, body, self._catalog.find(body.get("model")))
+        refusal = requests.refusal(batch.endpoint, body, self._catalog.find(body.get("model")))
         ask: Ask | None = None
         if refusal is None:
-            ask = bodies.ask(batch.endpoint, body)
+            ask = requests.ask(batch.endpoint, body)
         return Row(id=decoded["custom_id"], body=body, ask=ask, refusal=refusal)
 
     def model(self, name: str) -> Model | None:
