@@ -201,6 +201,17 @@ def test_faults_and_limits_are_set_on_the_command_line(tmp_path: Path) -> None:
         process.communicate(timeout=20)
 
 
+def test_a_file_of_ones_own_keys_is_refused_before_anything_is_told(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text("OPENAI_API_KEY=mine\n")
+    arguments = [sys.executable, "-m", "batchmark", "emulator", "--port", "0", "--home", str(tmp_path / "home")]
+    ended = subprocess.run([*arguments, "--env-file", str(path)], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 6
+    assert ended.stdout == ""
+    assert "may hold your own keys" in ended.stderr
+    assert path.read_text() == "OPENAI_API_KEY=mine\n"
+
+
 def test_the_status_page_says_what_it_is(cloud: Emulator) -> None:
     with connect(cloud) as client:
         status = client.get("/_emulator/status").json()

@@ -36,7 +36,7 @@ def serve(
 ) -> int:
     """Serve until interrupted."""
     from batchmark.emulator import Emulator, EmulatorError, EmulatorOptions
-    from batchmark.emulator.env_file import EnvFileError, write_env
+    from batchmark.emulator.env_file import EnvFileError, check_ours, write_env
     from batchmark.emulator.fault_file import read_fault_file
     from batchmark.emulator.faults import RuleError
 
@@ -85,6 +85,8 @@ def serve(
     except EmulatorError as error:
         raise BadInput(str(error)) from None
     try:
+        if env_file is not None:
+            check_ours(env_file)  # before anything is told that would then not hold
         emulator.serve(ready)
     except (EmulatorError, EnvFileError) as error:
         raise LocalTrouble(str(error)) from None

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["MADE_UP_KEY", "PATHS", "EnvFileError", "variables", "write_env"]
+__all__ = ["MADE_UP_KEY", "PATHS", "EnvFileError", "check_ours", "variables", "write_env"]
 
 MADE_UP_KEY = "emulated"
 # Where each SDK's base URL leads: to a dialect's prefix, and in it to what the SDK takes for its root.
@@ -33,13 +33,23 @@ def variables(base_url: str, key: str) -> dict[str, str]:
     }
 
 
+def check_ours(path: Path) -> None:
+    """Raise EnvFileError where a file is there that is not of our own making."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as opened:
+            ours = opened.readline() == _FIRST_LINE
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise EnvFileError(f"{path} cannot be read: {error.strerror}") from error
+    if not ours:
+        raise EnvFileError(f"{path} is there already and may hold your own keys: name another file")
+
+
 def write_env(path: Path, values: Mapping[str, str]) -> None:
     """Write NAME=VALUE lines. A file that is not of our own making stays as it is. Raises EnvFileError."""
+    check_ours(path)
     try:
-        if path.exists():
-            with path.open(encoding="utf-8", errors="replace") as opened:
-                if opened.readline() != _FIRST_LINE:
-                    raise EnvFileError(f"{path} is there already and may hold your own keys: name another file")
         part = path.with_name(f".{path.name}.{os.getpid()}.part")
         lines = [f"{name}={value}\n" for name, value in values.items()]
         part.write_text(_FIRST_LINE + "".join(lines), encoding="utf-8")
