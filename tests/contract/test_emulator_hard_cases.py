@@ -71,6 +71,24 @@ def test_a_batch_deleted_while_it_waits_its_turn_takes_no_thread_with_it(tmp_pat
         assert ended(client, submit(client, chats("two"))).status == "completed"
 
 
+def test_a_batch_deleted_while_its_results_are_written_is_no_failure_and_leaves_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = {"x-goog-api-key": "k"}
+    row = {"request": {"contents": [{"parts": [{"text": "gone"}]}]}}
+    body = {"batch": {"inputConfig": {"requests": {"requests": [row] * 5_000}}}}
+    with (
+        BatchCloud(home=tmp_path, profile="instant") as cloud,
+        httpx2.Client(base_url=f"{cloud.base_url}/gemini/v1", headers=headers) as google,
+    ):
+        for number in range(20):
+            job = google.post("/models/gemini-2.5-flash:batchGenerateContent", json=body).json()["name"]
+            time.sleep(number / 200)  # not a wait: the deletion meets the work at another point each time
+            assert google.delete(f"/{job}").status_code == 200
+        until(lambda: not list((tmp_path / "work").iterdir()))
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 def test_stopping_does_not_wait_for_requests_that_hang(tmp_path: Path, server: Server) -> None:
     server.hold_after(0)
     cloud = start(tmp_path, server, upstream_concurrency=8)

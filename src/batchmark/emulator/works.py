@@ -167,7 +167,8 @@ class Works:
     def _work_due(self) -> bool:
         self._free_dead_leases()
         rows = self.world.store.all(
-            "SELECT seq FROM batches WHERE step <> 'done' AND due_at <= ? AND (owner IS NULL OR owner_until < ?)"
+            "SELECT seq, dialect, id FROM batches"
+            " WHERE step <> 'done' AND due_at <= ? AND (owner IS NULL OR owner_until < ?)"
             " ORDER BY due_at LIMIT 50",
             (self.world.now(), time.time()),
         )
@@ -184,12 +185,15 @@ class Works:
                 except (_Stopped, sqlite3.ProgrammingError):
                     raise
                 except Exception:
-                    log.exception("a step of a batch failed; it is tried again", extra={"seq": seq})
-                    self._postpone(seq)
+                    if self._reload(seq) is not None:  # else deleted at its turn, its folder with it: nothing failed
+                        log.exception("a step of a batch failed; it is tried again", extra={"seq": seq})
+                        self._postpone(seq)
                 finally:
                     if not keep:
                         self._release(seq)
                     self.nudge()
+                if not keep and self._reload(seq) is None:  # what was written while it was being deleted
+                    self.world.discard_work(row["dialect"], row["id"])
         return worked
 
     def _claim(self, seq: int) -> bool:

@@ -249,7 +249,7 @@ class World(Records):
         `faults` are the texts of the rules that befall it, `bend` changes its schedule accordingly.
         """
         spec = {**spec, "window_s": window_s}
-        folder = self.work_folder / f"{dialect}-{id}"
+        folder = self._work_of(dialect, id)
         folder.mkdir(parents=True)
         rows = folder / "input.jsonl"
         if keep_source:
@@ -388,7 +388,14 @@ class World(Records):
     def delete_batch(self, batch: Batch) -> None:
         """Remove it from the account and its rows from the disk; a worker that is at it notices."""
         self.store.run("UPDATE batches SET deleted = 1, step = 'done' WHERE seq = ?", (batch.seq,))
-        shutil.rmtree(batch.folder, ignore_errors=True)
+        self.discard_work(batch.dialect, batch.id)
+
+    def discard_work(self, dialect: str, id: str) -> None:
+        """Remove the rows, answers and results of a batch that is gone."""
+        shutil.rmtree(self._work_of(dialect, id), ignore_errors=True)
+
+    def _work_of(self, dialect: str, id: str) -> Path:
+        return self.work_folder / f"{dialect}-{id}"
 
     def saw(self, batches: Iterable[Batch], now: int) -> None:
         """Somebody was told that these are still at it: what happens next to them may not be dated before."""
@@ -426,7 +433,7 @@ class World(Records):
             for table in ("batches", "files", "uploads", "upload_parts", "journal", "fault_counts"):
                 self.store.run(f"DELETE FROM {table}")
         for row in folders:
-            shutil.rmtree(self.work_folder / f"{row['dialect']}-{row['id']}", ignore_errors=True)
+            self.discard_work(row["dialect"], row["id"])
         for left in self.files_folder.iterdir():
             left.unlink(missing_ok=True)
         for left in (
