@@ -50,7 +50,7 @@ compare-real: setup
 
 test: setup model browser
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest -n $(JOBS) --dist loadfile
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/coverage run -m pytest -n $(JOBS) --dist loadfile
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --include='src/batchmark/domain/*,src/batchmark/providers/*,src/batchmark/emulator/*' --fail-under=90
 

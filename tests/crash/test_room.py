@@ -45,7 +45,7 @@ def run(site: Site, shards: int) -> None:
 def test_the_room_there_is_is_used_and_nothing_fails_for_want_of_more(
     tmp_path: Path, zygote: Zygote, provider: str
 ) -> None:
-    shards = 200 if provider == "openai" else 48
+    shards = 96 if provider == "openai" else 48
     slow = f"* life -> stuck {SCALE * 1.2:g}"
     limits = ("*.max_batches_in_flight=8",)
     with opened(provider, tmp_path, zygote, [slow], limits=limits, time_scale=SCALE) as site:

@@ -101,7 +101,7 @@ def test_a_run_killed_while_its_late_create_is_on_its_way_is_resumed_and_buys_no
 
 
 def test_a_second_process_on_the_same_run_is_refused_by_the_firsts_number(zygote: Zygote, tmp_path: Path) -> None:
-    with opened("openai", tmp_path, zygote, ["openai life -> stuck 2"]) as site:
+    with opened("openai", tmp_path, zygote, ["openai life -> stuck 8"]) as site:
         write_rows(site.folder, ROWS)
         first = site.begin("run", "rows.jsonl", "--on", "openai", "-o", "answers.jsonl", "--shard-rows", "4")
         until(lambda: len(site.made()) == 3, "three batches")
