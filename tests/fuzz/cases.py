@@ -16,6 +16,9 @@ from tests.fuzz.wire import Request, chunked, multipart
 __all__ = ["FAMILIES", "Case", "Seeds", "seeds"]
 
 
+_HOOK = "https://nowhere.example/a"  # another machine, which is never called
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seeds:
     """Things that exist, so that hostile requests get past the first look."""
@@ -28,6 +31,8 @@ class Seeds:
     gemini_file: str
     gemini_batch: str
     session: str  # the query of a resumable upload's address
+    endpoint: str
+    webhook: str
 
 
 def seeds(target: Target) -> Seeds:
@@ -43,8 +48,12 @@ def seeds(target: Target) -> Seeds:
         target="/gemini/upload/v1/files",
         headers=(*KEYS["gemini"], ("x-goog-upload-protocol", "resumable"), ("x-goog-upload-command", "start")),
     )
+    endpoint = {"name": "a", "url": _HOOK, "event_types": ["batch.completed"]}
+    webhook = {"uri": _HOOK, "subscribed_events": ["batch.succeeded"]}
     return Seeds(
         file=file,
+        endpoint=target.call("openai", "POST", "/openai/v1/webhook_endpoints", json.dumps(endpoint).encode())["id"],
+        webhook=target.call("gemini", "POST", "/gemini/v1/webhooks", json.dumps(webhook).encode())["id"],
         batch=target.openai_batch([json.dumps(row).encode()], "/v1/responses"),
         upload=upload,
         part=part,
@@ -148,6 +157,18 @@ def _takers(known: Seeds) -> Iterator[tuple[str, str, tuple[tuple[str, str], ...
         (JSON,),
         {"batch": {"inputConfig": vectors}},
     )
+    hooks = {"uris": [_HOOK], "userMetadata": {"a": "b"}}
+    yield (
+        "gemini",
+        f"{generate}:batchGenerateContent",
+        (JSON,),
+        {"batch": {"inputConfig": inline, "webhookConfig": hooks}},
+    )
+    types = {"event_types": ["batch.completed"]}
+    yield "openai", "/openai/v1/webhook_endpoints", (JSON,), {"name": "a", "url": _HOOK, **types}
+    yield "openai", f"/openai/v1/webhook_endpoints/{known.endpoint}", (JSON,), {"name": "b", "url": _HOOK, **types}
+    yield "openai", f"/openai/v1/webhook_endpoints/{known.endpoint}/test", (JSON,), {"event_type": "batch.failed"}
+    yield "gemini", "/gemini/v1/webhooks", (JSON,), {"uri": _HOOK, "subscribed_events": ["batch.failed"], "name": "a"}
     yield "gemini", f"{generate}:countTokens", (JSON,), {"generateContentRequest": SAMPLES["gemini"]}
     start = (JSON, ("x-goog-upload-protocol", "resumable"), ("x-goog-upload-command", "start"))
     file = {"file": {"display_name": "d", "mimeType": "a/b", "size_bytes": 5, "name": "files/fuzz"}}

@@ -235,7 +235,11 @@ class Emulator:
             service.faults.replace(self._rules)
             openai, anthropic, gemini = OpenAI(service), Anthropic(service), Gemini(service)
             works = self._works = Works(
-                world, source, {"openai": openai.book, "anthropic": anthropic.book, "gemini": gemini.book}
+                world,
+                source,
+                {"openai": openai.book, "anthropic": anthropic.book, "gemini": gemini.book},
+                service.hooks,
+                remote=options.remote,
             )
             service.works = works
             # Not anyio's threads: idle ones would keep the interpreter from ending.

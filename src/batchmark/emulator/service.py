@@ -15,6 +15,7 @@ from batchmark.emulator.dialects.failures import call_failure, rate_limited
 from batchmark.emulator.fault_desk import FaultDesk
 from batchmark.emulator.fault_life import bend, hold_s
 from batchmark.emulator.faults import Rule, parse
+from batchmark.emulator.hooks import Event, Hook, Hooks
 from batchmark.emulator.http import Call, Refused
 from batchmark.emulator.limits import Limits, parse_limits
 from batchmark.emulator.profiles import Profiles, Schedule
@@ -42,6 +43,7 @@ class Service:
     verbatim: bool = False  # whether OpenAI's rows are answered by a server of its own, body for body
     digests: bool = False  # whether to note which batches have the same input: tests ask for that
     faults: FaultDesk = field(init=False)
+    hooks: Hooks = field(init=False)
     works: Works | None = None
     _creating: threading.Lock = field(default_factory=threading.Lock)
     _counting: threading.Lock = field(default_factory=threading.Lock)
@@ -49,6 +51,7 @@ class Service:
 
     def __post_init__(self) -> None:
         self.faults = FaultDesk(self.world)
+        self.hooks = Hooks(self.world)
 
     def most(self, dialect: str, name: str) -> int:
         """A limit as a number to compare with; one that does not exist is beyond all numbers met here."""
@@ -169,6 +172,10 @@ class Service:
     def done(self, batch: Batch, now: int) -> int:
         """How many rows of a running batch count as done."""
         return 0 if self.works is None else self.works.count(batch, now)
+
+    def test_hook(self, hook: Hook, event: Event) -> int:
+        """Send an event to an endpoint at once: the HTTP status of its answer, 0 or less for none."""
+        return 0 if self.works is None else self.works.courier.test(hook, event.id, event.body)
 
     def nudge(self) -> None:
         if self.works is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 __all__ = ["SCHEMA_VERSION", "Store"]
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS clock (
@@ -53,6 +53,18 @@ CREATE TABLE IF NOT EXISTS uploads (
 CREATE TABLE IF NOT EXISTS upload_parts (
     id TEXT PRIMARY KEY, upload TEXT NOT NULL, path TEXT NOT NULL, bytes INTEGER NOT NULL, created_at INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS hooks (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL, dialect TEXT NOT NULL, name TEXT NOT NULL, url TEXT NOT NULL, events TEXT NOT NULL,
+    enabled INTEGER NOT NULL, secrets TEXT NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL,
+    UNIQUE (dialect, id)
+);
+CREATE TABLE IF NOT EXISTS notices (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    dialect TEXT NOT NULL, hook INTEGER, url TEXT NOT NULL, event TEXT NOT NULL, subject TEXT NOT NULL,
+    body BLOB NOT NULL, due_at INTEGER NOT NULL, next_at REAL NOT NULL, attempts INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS signing_keys (id TEXT PRIMARY KEY, pem TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS journal (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     at_ns INTEGER NOT NULL, dialect TEXT NOT NULL, operation TEXT NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL,
@@ -83,6 +95,15 @@ _UPGRADES = {
     3: (
         "CREATE TABLE upload_parts (id TEXT PRIMARY KEY, upload TEXT NOT NULL, path TEXT NOT NULL,"
         " bytes INTEGER NOT NULL, created_at INTEGER NOT NULL)",
+    ),
+    4: (
+        "CREATE TABLE hooks (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, dialect TEXT NOT NULL,"
+        " name TEXT NOT NULL, url TEXT NOT NULL, events TEXT NOT NULL, enabled INTEGER NOT NULL, secrets TEXT NOT NULL,"
+        " created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, UNIQUE (dialect, id))",
+        "CREATE TABLE notices (seq INTEGER PRIMARY KEY AUTOINCREMENT, dialect TEXT NOT NULL, hook INTEGER,"
+        " url TEXT NOT NULL, event TEXT NOT NULL, subject TEXT NOT NULL, body BLOB NOT NULL, due_at INTEGER NOT NULL,"
+        " next_at REAL NOT NULL, attempts INTEGER NOT NULL)",
+        "CREATE TABLE signing_keys (id TEXT PRIMARY KEY, pem TEXT NOT NULL)",
     ),
 }
 

@@ -24,8 +24,11 @@ from batchmark.emulator import fault_life
 from batchmark.emulator.answers import AnswersClosed, AnswerSource
 from batchmark.emulator.bench import Bench, Benches
 from batchmark.emulator.clock import ns
+from batchmark.emulator.courier import Courier
 from batchmark.emulator.dialects.failures import trouble
+from batchmark.emulator.dialects.news import news
 from batchmark.emulator.fault_lines import FaultySheet
+from batchmark.emulator.hooks import Hooks
 from batchmark.emulator.life import Phase, progress, standing
 from batchmark.emulator.results import write_results
 from batchmark.emulator.rows import Book, Writer, read_lines
@@ -53,9 +56,14 @@ class _Stopped(Exception):
 class Works:
     """Background threads that bring batches forward. `start`, and later `stop`; `fresh` before showing a batch."""
 
-    def __init__(self, world: World, source: AnswerSource, books: Mapping[str, Book]) -> None:
+    def __init__(
+        self, world: World, source: AnswerSource, books: Mapping[str, Book], hooks: Hooks, *, remote: bool = False
+    ) -> None:
+        """`remote`: whether webhooks on other machines may be called."""
         self.world = world
         self.source = source
+        self.courier = Courier(world, hooks, remote=remote)
+        self._hooks = hooks
         self._books = books
         # Answers that cost nothing are made while the results are written, with no log between.
         self._free = source.free
@@ -75,6 +83,7 @@ class Works:
             thread = threading.Thread(target=self._run, name=f"emulator-work-{number}", daemon=True)
             self._threads.append(thread)
             thread.start()
+        self.courier.start()
 
     def stop(self) -> bool:
         """Stop within about a second; whether every thread has ended."""
@@ -86,14 +95,16 @@ class Works:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         self._benches.join(max(0.05, deadline - time.monotonic()))
+        told = self.courier.stop()
         self.world.store.run("UPDATE batches SET owner = NULL WHERE owner = ?", (self._me,))
-        return not any(thread.is_alive() for thread in self._threads)
+        return told and not any(thread.is_alive() for thread in self._threads)
 
     def nudge(self) -> None:
         """Something may be due now."""
         with self._changed:
             self._generation += 1
             self._changed.notify_all()
+        self.courier.nudge()
 
     def fresh(self, batches: list[Batch]) -> tuple[list[Batch], int]:
         """The batches as they may be shown, and the moment of it.
@@ -318,19 +329,22 @@ class Works:
             checked = replace(checked, problems=[trouble(batch.dialect, code, batch.model)])
         at = self._dated(batch, facts.validated_due)
         problems = msgspec.json.encode(checked.problems).decode() if checked.problems else None
-        self.world.store.run(
-            "UPDATE batches SET total = ?, model = ?, problems = ?, checked_at = ?, step = ?, settled_at = ?"
-            " WHERE seq = ? AND cancel_at IS NULL AND step = 'check'",
-            (
-                0 if problems else checked.total,
-                checked.model,
-                problems,
-                at,
-                "done" if problems else "answer",
-                at if problems else None,
-                batch.seq,
-            ),
-        )
+        with self.world.store.transaction():
+            changed = self.world.store.run(
+                "UPDATE batches SET total = ?, model = ?, problems = ?, checked_at = ?, step = ?, settled_at = ?"
+                " WHERE seq = ? AND cancel_at IS NULL AND step = 'check'",
+                (
+                    0 if problems else checked.total,
+                    checked.model,
+                    problems,
+                    at,
+                    "done" if problems else "answer",
+                    at if problems else None,
+                    batch.seq,
+                ),
+            )
+            if changed == 1 and problems:
+                self._tell(batch.seq, Phase.FAILED, max(at, facts.validated_due))
 
     def _answered(self, batch: Batch, at: int | None, *, expired: bool) -> None:
         self.world.store.run(
@@ -385,6 +399,13 @@ class Works:
                 self._postpone(bench.batch.seq)
                 self._release(bench.batch.seq)
 
+    def _tell(self, seq: int, end: Phase, at_ns: int) -> None:
+        """Put the news of a batch's end on its way, in the transaction that ends it."""
+        batch = self._reload(seq)
+        event = None if batch is None else news(batch, end, at_ns)
+        if batch is not None and event is not None:
+            self._hooks.send(batch.dialect, event, at_ns)
+
     # Writing results
 
     def _settle(self, batch: Batch) -> None:
@@ -406,11 +427,14 @@ class Works:
                 sheet.abandon()
                 raise
         settled = self._dated(batch, due)
-        changed = self.world.store.run(
-            "UPDATE batches SET outcome = ?, settled_at = ?, step = 'done'"
-            " WHERE seq = ? AND step = 'settle' AND deleted = 0 AND cancel_at IS ? AND owner = ?",
-            (msgspec.json.encode(outcome).decode(), settled, batch.seq, facts.cancel_at, self._me),
-        )
+        with self.world.store.transaction():
+            changed = self.world.store.run(
+                "UPDATE batches SET outcome = ?, settled_at = ?, step = 'done'"
+                " WHERE seq = ? AND step = 'settle' AND deleted = 0 AND cancel_at IS ? AND owner = ?",
+                (msgspec.json.encode(outcome).decode(), settled, batch.seq, facts.cancel_at, self._me),
+            )
+            if changed == 1:
+                self._tell(batch.seq, end, max(settled, due))
         if changed != 1:  # cancelled or deleted while we wrote: these files tell an old story
             for file_id in (outcome.output_file, outcome.error_file):
                 stored = None if file_id is None else self.world.file(batch.dialect, file_id)

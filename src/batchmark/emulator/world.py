@@ -26,6 +26,10 @@ from batchmark.emulator.stored import UPLOAD_LASTS_S, Batch, Outcome, StoredFile
 __all__ = ["Batch", "Outcome", "StoredFile", "World", "WorldError"]
 
 
+# What a reset forgets; the clock and the key that signs webhooks stay.
+_FORGOTTEN = ("batches", "files", "uploads", "upload_parts", "hooks", "notices", "journal", "fault_counts")
+
+
 class WorldError(Exception):
     """The folder cannot hold a world; the message says why."""
 
@@ -418,7 +422,7 @@ class World(Records):
             line = self.clock()
             real = time.time_ns()
             if at_ns < line.at(real):
-                for table in ("batches", "files", "uploads", "journal"):
+                for table in ("batches", "files", "uploads", "hooks", "journal"):
                     if self.store.one(f"SELECT 1 FROM {table} LIMIT 1") is not None:
                         return False
             self._set_line(Line(real_ns=real, emulated_ns=at_ns, scale=line.scale))
@@ -427,10 +431,10 @@ class World(Records):
         return True
 
     def reset(self) -> None:
-        """Forget every batch, file, request and count; the clock goes on."""
+        """Forget every batch, file, webhook, request and count; the clock goes on."""
         folders = self.store.all("SELECT dialect, id FROM batches")
         with self.store.transaction():
-            for table in ("batches", "files", "uploads", "upload_parts", "journal", "fault_counts"):
+            for table in _FORGOTTEN:
                 self.store.run(f"DELETE FROM {table}")
         for row in folders:
             self.discard_work(row["dialect"], row["id"])

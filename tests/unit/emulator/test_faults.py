@@ -223,7 +223,7 @@ def test_a_world_of_the_version_before_is_brought_up_to_date(tmp_path: Path) -> 
         store.run(f"ALTER TABLE batches DROP COLUMN {column}")
     for column in ("stored", "batch_seq", "faults", "file_name"):
         store.run(f"ALTER TABLE journal DROP COLUMN {column}")
-    for table in ("fault_counts", "upload_parts"):
+    for table in ("fault_counts", "upload_parts", "hooks", "notices", "signing_keys"):
         store.run(f"DROP TABLE {table}")
     store.run("PRAGMA user_version = 1")
     world.close()

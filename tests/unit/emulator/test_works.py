@@ -16,6 +16,7 @@ from batchmark.emulator.answers.synthetic import Synthetic
 from batchmark.emulator.dialects.openai_rows import OpenAIBook
 from batchmark.emulator.fault_life import bend
 from batchmark.emulator.faults import parse
+from batchmark.emulator.hooks import Hooks
 from batchmark.emulator.life import Phase, standing
 from batchmark.emulator.profiles import named
 from batchmark.emulator.service import Service
@@ -84,7 +85,9 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def begin(world: World, source: Gated) -> Works:
-    works = Works(world, source, {"openai": OpenAIBook(Service(world=world, profiles=named("instant"), seed=0))})
+    works = Works(
+        world, source, {"openai": OpenAIBook(Service(world=world, profiles=named("instant"), seed=0))}, Hooks(world)
+    )
     works.start()
     return works
 
@@ -232,7 +235,12 @@ def test_a_window_that_a_fault_closes_early_keeps_only_the_part_it_names(world: 
 
 def test_work_done_late_is_dated_as_planned_unless_somebody_saw_it_undone(world: World) -> None:
     unseen, seen = new_batch(world, "unseen", ["x"]), new_batch(world, "seen", ["x"])
-    works = Works(world, Synthetic(), {"openai": OpenAIBook(Service(world=world, profiles=named("instant"), seed=0))})
+    works = Works(
+        world,
+        Synthetic(),
+        {"openai": OpenAIBook(Service(world=world, profiles=named("instant"), seed=0))},
+        Hooks(world),
+    )
     until(lambda: standing(unseen.facts, world.now()).held)
     _, looked_at = works.fresh([seen])
     works.start()

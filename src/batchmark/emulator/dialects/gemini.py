@@ -13,6 +13,7 @@ from batchmark.emulator.answers.free import count_prompt
 from batchmark.emulator.catalog import Model
 from batchmark.emulator.clock import nanoseconds
 from batchmark.emulator.dialects.gemini_files import GeminiFiles
+from batchmark.emulator.dialects.gemini_hooks import KEYS_PATH, GeminiHooks, job_hooks
 from batchmark.emulator.dialects.gemini_rows import EMBED, GENERATE, GeminiBook, field, texts_of, why_refused
 from batchmark.emulator.dialects.gemini_wire import answer, error, page_size, page_start, page_token, refused
 from batchmark.emulator.dialects.words import shown_word, word
@@ -38,7 +39,7 @@ class Gemini:
         self._world = service.world
         self._catalog = service.catalogs[self.name]
         self.book = GeminiBook(service)
-        files = GeminiFiles(service)
+        files, hooks = GeminiFiles(service), GeminiHooks(service)
         whole = service.most("gemini", "max_bytes") + (1 << 20)
         self._most_inline = inline = service.most("gemini", "max_inline_bytes")
         self.routes = [
@@ -61,6 +62,14 @@ class Gemini:
             _route("batches.cancel", "POST", "/{v}/batches/{id}:cancel", self._cancel),
             _route("batches.get", "GET", "/{v}/batches/{id}", self._get),
             _route("batches.delete", "DELETE", "/{v}/batches/{id}", self._delete),
+            _route("webhooks.create", "POST", "/{v}/webhooks", hooks.create),
+            _route("webhooks.list", "GET", "/{v}/webhooks", hooks.list),
+            _route("webhooks.ping", "POST", "/{v}/webhooks/{id}:ping", hooks.ping),
+            _route("webhooks.rotate_secret", "POST", "/{v}/webhooks/{id}:rotateSigningSecret", hooks.rotate),
+            _route("webhooks.get", "GET", "/{v}/webhooks/{id}", hooks.get),
+            _route("webhooks.update", "PATCH", "/{v}/webhooks/{id}", hooks.update),
+            _route("webhooks.delete", "DELETE", "/{v}/webhooks/{id}", hooks.delete),
+            _route("webhooks.keys", "GET", KEYS_PATH, hooks.keys),
             _route("models.list", "GET", "/{v}/models", self._list_models),
             _route("models.get", "GET", "/{v}/models/{id}", self._get_model),
             _route("tuned_models.list", "GET", "/{v}/tunedModels", lambda call: answer({})),
@@ -71,6 +80,8 @@ class Gemini:
     def admit(self, call: Call, key: str | None) -> None:
         if "upload_id" in call.query and call.path.startswith("/gemini/upload/"):
             return  # the id in the URL stands for the key that began the upload
+        if call.path == self.prefix + KEYS_PATH:
+            return  # public
         verdict = good_key((call.headers.get("x-goog-api-key") or call.query.get("key") or "").strip(), key)
         if verdict == "missing":
             message = (
@@ -143,6 +154,9 @@ class Gemini:
             message = "* BatchRequest.batch.input_config: exactly one of file_name and requests must be set."
             raise refused(400, "INVALID_ARGUMENT", message)
         spec: dict[str, Any] = {"display_name": title or "", "file": None}
+        webhooks = job_hooks(field(batch, "webhookConfig"))
+        if webhooks is not None:
+            spec["webhooks"] = webhooks
         batch_id = ids.lower36(36)
         folder = self._world.scratch()
         source = folder / "rows"

@@ -11,6 +11,7 @@ from batchmark.emulator import ids
 from batchmark.emulator.answers.free import count_prompt
 from batchmark.emulator.clock import SECOND, ns, seconds
 from batchmark.emulator.dialects.openai_files import OpenAIFiles
+from batchmark.emulator.dialects.openai_hooks import OpenAIHooks
 from batchmark.emulator.dialects.openai_requests import ENDPOINTS, ask
 from batchmark.emulator.dialects.openai_requests import refusal as why_refused
 from batchmark.emulator.dialects.openai_rows import OpenAIBook, peek_model
@@ -56,7 +57,7 @@ class OpenAI:
         self._world = service.world
         self._catalog = service.catalogs[self.name]
         self.book = OpenAIBook(service)
-        files = OpenAIFiles(service)
+        files, hooks = OpenAIFiles(service), OpenAIHooks(service)
         slack = 1 << 20  # what a form has beside its file
         whole = min(service.most("openai", "max_file_bytes"), 1 << 40) + slack
         part = min(service.most("openai", "max_part_bytes"), 1 << 40) + slack
@@ -74,6 +75,14 @@ class OpenAI:
             _route("batches.list", "GET", "/batches", self._list_batches),
             _route("batches.retrieve", "GET", "/batches/{id}", self._retrieve_batch),
             _route("batches.cancel", "POST", "/batches/{id}/cancel", self._cancel_batch, limit=1_000_000),
+            _route("webhooks.create", "POST", "/webhook_endpoints", hooks.create),
+            _route("webhooks.list", "GET", "/webhook_endpoints", hooks.list),
+            _route("webhooks.retrieve", "GET", "/webhook_endpoints/{id}", hooks.retrieve),
+            _route("webhooks.update", "POST", "/webhook_endpoints/{id}", hooks.update),
+            _route("webhooks.delete", "DELETE", "/webhook_endpoints/{id}", hooks.delete),
+            _route("webhooks.rotate_secret", "POST", "/webhook_endpoints/{id}/rotate_secret", hooks.rotate),
+            _route("webhooks.test", "POST", "/webhook_endpoints/{id}/test", hooks.test),
+            _route("webhooks.event_types", "GET", "/webhook_event_types", hooks.types),
             _route(
                 "responses.input_tokens", "POST", "/responses/input_tokens", self._count_tokens, limit=MAX_COUNT_BYTES
             ),
