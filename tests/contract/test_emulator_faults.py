@@ -275,7 +275,13 @@ def test_a_status_comes_in_the_dialects_own_shape_and_stores_nothing(
         answers = [account.post_create() for _ in range(3)]
         assert [answer.status_code for answer in answers] == [503, 429, 400]
         assert [where(answer.json()) for answer in answers] == expected[dialect]
-        assert [answer.headers.get("retry-after") for answer in answers] == ["7", "3600", None]
+        waits = [answer.headers.get("retry-after") for answer in answers]
+        assert waits == ["7", None if dialect == "gemini" else "3600", None]
+        limits = {"openai": "x-ratelimit-remaining-requests", "anthropic": "anthropic-ratelimit-requests-remaining"}
+        if dialect == "gemini":
+            assert answers[1].json()["error"]["details"][-1]["retryDelay"] == "3600s"
+        else:
+            assert answers[1].headers[limits[dialect]] == "0"
         assert account.listed() == []
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from batchmark.emulator.access import TURNED_AWAY, admitted, shows_key
 from batchmark.emulator.clock import date_header
@@ -62,7 +62,7 @@ class App:
             return
         started = time.perf_counter()
         call = _call(scope)
-        dialect = next((one for one in self._dialects if call.path.startswith(one.prefix + "/")), None)
+        dialect = next((one for one in self._dialects if f"{call.path}/".startswith(one.prefix + "/")), None)
         if dialect is None:
             await self._answer_own(call, scope, receive, send)
             return
@@ -181,8 +181,9 @@ class App:
                     message=deeds.message,
                     body=deeds.body,
                     retry_after=deeds.retry_after,
-                    upload="upload_id" in call.query,
+                    now_ns=self._world.now(),
                 )
+                answer.headers |= deeds.headers
             else:
                 answer = self._answer(dialect, route, call, others)
         except Refused as refused:
@@ -215,13 +216,19 @@ class App:
 def _call(scope: Message) -> Call:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     server = scope.get("server") or ("127.0.0.1", 80)
-    host = headers.get("host") or f"{server[0]}:{server[1]}"
+    # A proxy that ends TLS says how it was called: what we give out must lead back through it.
+    host = headers.get("x-forwarded-host") or headers.get("host") or f"{server[0]}:{server[1]}"
+    scheme = headers.get("x-forwarded-proto") or scope.get("scheme", "http")
+    before = headers.get("x-forwarded-prefix", "").rstrip("/")
+    path = scope["path"]
+    if "://" in path[:10]:  # as clients write it that take us for a proxy
+        path = urlsplit(path).path or "/"
     return Call(
         method=scope["method"],
-        path=scope["path"],
+        path=path,
         query=dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
         headers=headers,
-        base_url=f"{scope.get('scheme', 'http')}://{host}",
+        base_url=f"{scheme.partition(',')[0].strip()}://{host.partition(',')[0].strip()}{before}",
         args={},
     )
 

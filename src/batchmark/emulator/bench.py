@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -66,6 +66,9 @@ class AnswerLog:
             with path.open("rb+") as whole:
                 whole.truncate(good)
 
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._places)
+
     def __contains__(self, row: int) -> bool:
         return row in self._places
 
@@ -86,8 +89,11 @@ class Bench:
     def __init__(self, batch: Batch, read: Callable[[bytes], Row]) -> None:
         self.batch = batch
         self._read = read
+        self.failed = 0  # of those that count
         self._done = AnswerLog(batch.log_path, repair=True)
-        self._done.close()  # that an answer is there is all that matters here
+        for row in self._done:
+            self._counts(self._done.reply(row))
+        self._done.close()  # from here on it matters only that an answer is there
         self._input = batch.input_path.open("rb", buffering=1 << 18)
         try:
             self._log = batch.log_path.open("ab")
@@ -104,16 +110,21 @@ class Bench:
 
     def next_ask(self) -> tuple[int, Ask] | None:
         for number, line in self._lines:
-            ask = self._read(line).ask
-            if ask is not None and number not in self._done:
+            row = self._read(line)
+            if row.ask is not None and number not in self._done:
                 self.in_flight += 1
-                return number, ask
+                return number, row.ask
             self.count += 1
+            self.failed += row.refusal is not None
         self.exhausted = True
         return None
 
+    def _counts(self, reply: Reply | None) -> None:
+        self.failed += reply is None or reply.status >= 400
+
     def record(self, number: int, reply: Reply | None) -> None:
         with self._lock:
+            self._counts(reply)
             if not self._log.closed:
                 self._log.write(_encoder.encode(_Logged(row=number, reply=reply)) + b"\n")
                 self._log.flush()

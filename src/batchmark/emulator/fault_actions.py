@@ -117,10 +117,11 @@ _CREATE = "batches.create*"
 ACTIONS: dict[str, Action] = {
     # a call
     "status": _call(
-        "answers with this HTTP status in the dialect's own shape, or with this `body`; nothing is done",
+        "answers with this HTTP status in the dialect's own shape, or with this `body`; nothing is done. `code`, `message`, "
+        "`retry-after` in seconds, and any `header='NAME: VALUE'`, several with | between",
         least=400,
         most=599,
-        options=("retry-after", "code", "message", "body"),
+        options=("retry-after", "code", "message", "body", "header"),
         numbers=("retry-after",),
     ),
     "delay": _call("is looked at only after so many seconds"),
@@ -162,7 +163,7 @@ ACTIONS: dict[str, Action] = {
     "stuck": _life("does not begin for so many seconds, or until its window ends", takes="maybe a number"),
     "slow-finalizing": _life("takes so many seconds longer to write its results", takes="number"),
     "fail-validation": _life("is found bad", takes="word"),
-    "token-limit": _life("meets a full queue"),
+    "token-limit": _life("meets a full queue, said to take this many tokens", takes="maybe a number", most=1e12),
     "unknown-state": _life(
         "is in a state of this name for `for` seconds", takes="word", options=("for",), numbers=("for",)
     ),

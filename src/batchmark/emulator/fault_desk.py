@@ -25,6 +25,7 @@ class Deeds:
     code: str | None = None
     message: str | None = None
     body: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
     revoked: bool = False
     drop_before: bool = False
     drop_after: bool = False
@@ -42,7 +43,7 @@ class Deeds:
             if self.status is None:
                 self.status, self.retry_after = int(number), rule.options.get("retry-after")
                 self.code, self.message = rule.options.get("code"), rule.options.get("message")
-                self.body = rule.options.get("body")
+                self.body, self.headers = rule.options.get("body"), rule.headers
         elif rule.action == "delay":
             self.delay_s += number
         elif rule.action == "drop-before-store":

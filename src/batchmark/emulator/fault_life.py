@@ -11,10 +11,21 @@ from batchmark.emulator.clock import ns
 from batchmark.emulator.faults import Rule, parse
 from batchmark.emulator.profiles import Schedule
 
-__all__ = ["bend", "empty_ids", "hold_s", "outruns_cancel", "problem", "rules_of", "strange_state"]
+__all__ = [
+    "bend",
+    "empty_ids",
+    "hold_s",
+    "outruns_cancel",
+    "problem",
+    "queue_tokens",
+    "rules_of",
+    "strange_state",
+    "struck_rows",
+]
 
 _STRANGE_S = 10.0
 _CUT = 0.5
+_USUAL_QUEUE = 2_000_000  # tokens, as reported of gpt-4o-mini (openai/openai-python#2084)
 
 
 class Faulty(Protocol):
@@ -25,6 +36,9 @@ class Faulty(Protocol):
 
     @property
     def facts(self) -> Any: ...
+
+    @property
+    def seed(self) -> int: ...
 
 
 def rules_of(batch: Faulty) -> tuple[Rule, ...]:
@@ -73,6 +87,12 @@ def problem(batch: Faulty) -> str | None:
     return None
 
 
+def queue_tokens(batch: Faulty) -> int:
+    """How many tokens the queue takes that such a batch found full."""
+    found = next((rule.number for rule in rules_of(batch) if rule.action == "token-limit"), None)
+    return _USUAL_QUEUE if found is None else int(found)
+
+
 def strange_state(batch: Faulty, now: int) -> str | None:
     """The word that stands for the state of a batch that has not ended."""
     for rule in rules_of(batch):
@@ -83,6 +103,19 @@ def strange_state(batch: Faulty, now: int) -> str | None:
 
 def empty_ids(batch: Faulty) -> bool:
     return any(rule.action == "empty-ids" for rule in rules_of(batch))
+
+
+def struck_rows(batch: Faulty, total: int) -> int:
+    """How many of so many rows will fail by the rules of their batch."""
+    rules = [rule for rule in rules_of(batch) if rule.action in ("fail", "block", "empty-error")]
+    failing = [rule for rule in rules if rule.action == "fail"]  # the others are counted as successes
+    if not failing:
+        return 0
+    struck = 0
+    for row in range(total):
+        first = next((rule for rule in rules if rule.picks(batch.seed, row)), None)
+        struck += first is not None and first.action == "fail"
+    return struck
 
 
 def outruns_cancel(batch: Faulty) -> bool:

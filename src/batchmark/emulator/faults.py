@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import functools
 import random
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -55,6 +56,9 @@ class Whole:
         if not isinstance(number, int) or number < self.first or number % self.step:
             return False
         return self.last is None or number <= self.last
+
+
+_HEADER = re.compile(r"\s*[A-Za-z0-9-]+\s*:[\x20-\x7e]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +90,12 @@ class Rule:
     def choosy(self) -> bool:
         """Whether one must know the batch that a call is about."""
         return self.model is not None or self.batch is not None or self.label is not None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a failed call is answered with beside the usual headers: `header="NAME: VALUE"`, several with a bar between."""
+        pairs = (one.partition(":") for one in self.options.get("header", "").split("|") if one.strip())
+        return {name.strip().lower(): value.strip() for name, _, value in pairs}
 
     def option(self, name: str) -> float | None:
         text = self.options.get(name)
@@ -227,6 +237,8 @@ class _Reader:
                 raise self._wrong(f"{key!r} says nothing to {action}: {allowed}")
             if key in spec.numbers:
                 self._number(value, 0, 1 if key == "after" else 1e9)
+            if key == "header" and not all(_HEADER.fullmatch(one) for one in value.split("|")):
+                raise self._wrong(f"{value!r} is no header such as 'x-should-retry: true'")
             options[key] = value
         return Rule(
             text=self._text.strip(),

@@ -147,8 +147,9 @@ class Hooks:
 
     # Events
 
-    def send(self, dialect: str, event: Event, due_at: int) -> None:
-        """Put an event on its way, not to arrive before `due_at`; part of a transaction that is open."""
+    def send(self, dialect: str, batch: int, event: Event, due_at: int) -> None:
+        """Put an event about the batch of this sequence number on its way, not to arrive before `due_at`; part of a
+        transaction that is open."""
         if event.urls is not None:
             ends: list[tuple[int | None, str]] = [(None, url) for url in event.urls]
         else:
@@ -156,9 +157,9 @@ class Hooks:
             ends = [(hook.seq, hook.url) for hook in map(_hook, rows) if event.type in hook.events]
         for hook, url in ends:
             self._world.store.run(
-                "INSERT INTO notices (dialect, hook, url, event, subject, body, due_at, next_at, attempts)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0)",
-                (dialect, hook, url, event.id, event.subject, event.body, due_at),
+                "INSERT INTO notices (dialect, batch, hook, url, event, subject, body, due_at, next_at, attempts)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0)",
+                (dialect, batch, hook, url, event.id, event.subject, event.body, due_at),
             )
 
     def due(self, now: int, real_s: float, limit: int) -> list[Notice]:

@@ -6,7 +6,7 @@ import os
 import random
 import string
 
-__all__ = ["base58", "base62", "lower36", "request_uuid", "stamped_hex"]
+__all__ = ["base58", "base62", "hex32", "lower36", "request_uuid", "stamped_hex"]
 
 # Names must be unlike, not secret: no call of the system for each, of which every line of results needs several.
 _random = random.Random(os.urandom(32))
@@ -35,9 +35,17 @@ def lower36(length: int) -> str:
     return _random.randbytes(length).translate(_TO_LOWER36).decode()
 
 
+def hex32() -> str:
+    return _random.randbytes(16).hex()
+
+
 def stamped_hex(at_s: int) -> str:
-    """32 hex digits, the first 8 being the time: OpenAI's batches and batch requests are named so."""
-    return f"{at_s & 0xFFFFFFFF:08x}{_random.randbytes(12).hex()}"
+    """32 hex digits, the first 8 being the time: OpenAI's batches and batch requests are named so.
+
+    In all recorded ones the digits after the twelfth are 8190.
+    """
+    made = _random.randbytes(10).hex()
+    return f"{at_s & 0xFFFFFFFF:08x}{made[:4]}8190{made[4:]}"
 
 
 def request_uuid() -> str:

@@ -7,6 +7,7 @@ that is still sending would not read a refusal.
 from __future__ import annotations
 
 import logging
+from email.message import Message
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -160,8 +161,13 @@ class _Form:
         self._field = self._value = b""
 
     def _open(self) -> None:
-        _, options = parse_options_header(self._headers.get("content-disposition", "").encode())
+        said = self._headers.get("content-disposition", "")
+        _, options = parse_options_header(said.encode())
         filename = options.get(b"filename")
+        if "filename*" in said.lower():  # RFC 5987: some libraries write names beyond ASCII so
+            long = Message()
+            long["content-disposition"] = said
+            filename = (long.get_filename() or "").encode("utf-8", "replace")
         path = self._folder / f"part-{len(self._parts)}"
         self._parts.append(
             Part(

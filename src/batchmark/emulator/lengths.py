@@ -96,13 +96,16 @@ class LogNormal:
 class Quantiles:
     """A measured distribution: (part of the batches, seconds within which they ended), from part 0 to part 1.
 
-    Between two points the logarithm of the seconds goes in a straight line with the part.
+    Between two points the logarithm of the seconds goes in a straight line with the part. `moody`: whether the mood of
+    the time has a share in the draw.
     """
 
     points: Sequence[tuple[float, float]]
+    moody: bool = True
 
     def draw(self, luck: Luck) -> float:
-        return round(self.at(_NORMAL.cdf(luck.deviate())), 6)
+        part = _NORMAL.cdf(luck.deviate()) if self.moody else luck.own.random()
+        return round(self.at(part), 6)
 
     def at(self, part: float) -> float:
         """The seconds within which this part of the batches ended."""

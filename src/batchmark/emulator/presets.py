@@ -19,9 +19,10 @@ class Preset:
 PRESETS: dict[str, Preset] = {
     # OpenAI
     "openai-empty-errors": Preset(
-        about="every tenth row ends in an error line with status_code 0 and no body, though counted as completed",
+        about="every tenth row ends in an error line with status_code 0 and no body, though counted as completed; "
+        "another ends with 503 now and then",
         source="tidyverse/ellmer#830",
-        rules=("openai answers row%10 -> empty-error",),
+        rules=("openai answers row%10 -> empty-error", "openai answers row%10 p=0.2 -> fail 503"),
     ),
     "openai-lost-lines": Preset(
         about="every tenth row is in neither file, though counted as completed",

@@ -24,10 +24,14 @@ Unrun = Literal["expired", "cancelled"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What reading the input of a batch found: `problems` in the dialect's own shape make the batch fail."""
+    """What reading the input of a batch found: `problems` in the dialect's own shape make the batch fail.
+
+    `refused`: the rows that will not be run, as far as they can be told now.
+    """
 
     total: int
     model: str
+    refused: int = 0
     problems: list[dict[str, Any]] = field(default_factory=list)
 
 

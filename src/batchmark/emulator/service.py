@@ -100,7 +100,8 @@ class Service:
         """Make a batch unless a limit or a fault forbids it. Raises Refused in the dialect's shape, nothing stored."""
         with self._creating:  # what counts against a limit must not change between the look and the deed
             full = self._queue_full(dialect, model, total, source.stat().st_size, created_at)
-            rules = [parse(_QUEUE_FULL)] if full else []
+            tokens = self.limits[dialect].get("queued_tokens")
+            rules = [parse(_QUEUE_FULL if tokens is None else f"{_QUEUE_FULL} {tokens}")] if full else []
             self._refuse(dialect, rules)  # by a limit, before any rule counts this batch
             rules += self.faults.for_batch(dialect, model, [id, *labels])
             self._refuse(dialect, rules)
@@ -159,7 +160,8 @@ class Service:
         """Refuse what the service would refuse at once; OpenAI refuses nothing here, its batches fail later."""
         for rule in rules:
             if rule.action == "token-limit" and dialect != "openai":
-                raise Refused(call_failure(dialect, 429, retry_after="30" if dialect == "anthropic" else None))
+                wait = "30" if dialect == "anthropic" else None
+                raise Refused(call_failure(dialect, 429, retry_after=wait, now_ns=self.world.now()))
             if rule.action == "fail-validation" and dialect == "anthropic":
                 raise Refused(call_failure(dialect, 400, message=f"requests: {rule.word}"))
 
@@ -169,9 +171,9 @@ class Service:
             return batches, self.world.now()
         return self.works.fresh(batches)
 
-    def done(self, batch: Batch, now: int) -> int:
-        """How many rows of a running batch count as done."""
-        return 0 if self.works is None else self.works.count(batch, now)
+    def done(self, batch: Batch, now: int) -> tuple[int, int]:
+        """How many rows of a running batch count as answered, and how many as failed."""
+        return (0, 0) if self.works is None else self.works.count(batch, now)
 
     def test_hook(self, hook: Hook, event: Event) -> int:
         """Send an event to an endpoint at once: the HTTP status of its answer, 0 or less for none."""

@@ -41,6 +41,7 @@ CREATE TABLE IF NOT EXISTS batches (
     owner TEXT, owner_pid INTEGER, owner_until REAL,
     queue TEXT NOT NULL DEFAULT '', input_bytes INTEGER NOT NULL DEFAULT 0, labels TEXT NOT NULL DEFAULT '[]',
     faults TEXT, hidden_until INTEGER NOT NULL DEFAULT 0, holds_until INTEGER NOT NULL DEFAULT 0,
+    failing INTEGER NOT NULL DEFAULT 0,
     UNIQUE (dialect, id)
 );
 CREATE INDEX IF NOT EXISTS batches_by_age ON batches (dialect, deleted, seq);
@@ -61,7 +62,7 @@ CREATE TABLE IF NOT EXISTS hooks (
 );
 CREATE TABLE IF NOT EXISTS notices (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    dialect TEXT NOT NULL, hook INTEGER, url TEXT NOT NULL, event TEXT NOT NULL, subject TEXT NOT NULL,
+    dialect TEXT NOT NULL, batch INTEGER NOT NULL, hook INTEGER, url TEXT NOT NULL, event TEXT NOT NULL, subject TEXT NOT NULL,
     body BLOB NOT NULL, due_at INTEGER NOT NULL, next_at REAL NOT NULL, attempts INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS signing_keys (id TEXT PRIMARY KEY, pem TEXT NOT NULL);
@@ -97,10 +98,12 @@ _UPGRADES = {
         " bytes INTEGER NOT NULL, created_at INTEGER NOT NULL)",
     ),
     4: (
+        "ALTER TABLE batches ADD COLUMN failing INTEGER NOT NULL DEFAULT 0",
         "CREATE TABLE hooks (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, dialect TEXT NOT NULL,"
         " name TEXT NOT NULL, url TEXT NOT NULL, events TEXT NOT NULL, enabled INTEGER NOT NULL, secrets TEXT NOT NULL,"
         " created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, UNIQUE (dialect, id))",
-        "CREATE TABLE notices (seq INTEGER PRIMARY KEY AUTOINCREMENT, dialect TEXT NOT NULL, hook INTEGER,"
+        "CREATE TABLE notices (seq INTEGER PRIMARY KEY AUTOINCREMENT, dialect TEXT NOT NULL,"
+        " batch INTEGER NOT NULL, hook INTEGER,"
         " url TEXT NOT NULL, event TEXT NOT NULL, subject TEXT NOT NULL, body BLOB NOT NULL, due_at INTEGER NOT NULL,"
         " next_at REAL NOT NULL, attempts INTEGER NOT NULL)",
         "CREATE TABLE signing_keys (id TEXT PRIMARY KEY, pem TEXT NOT NULL)",

@@ -64,6 +64,7 @@ class Batch:
     input_bytes: int
     total: int
     answered: int
+    failing: int  # of the rows: those that will fail where answers are free, those that have failed so far elsewhere
     problems: list[dict[str, Any]]
     seen_at: int
     outcome: Outcome | None

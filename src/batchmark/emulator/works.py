@@ -132,13 +132,20 @@ class Works:
             current = {batch.seq: self._reload(batch.seq) for batch in held}
             batches = [current.get(batch.seq) or batch for batch in batches]
 
-    def count(self, batch: Batch, now: int) -> int:
-        """How many rows of a running batch show as done at `now`: as many as were done a while before, where counts lag."""
+    def count(self, batch: Batch, now: int) -> tuple[int, int]:
+        """How many rows of a running batch show as answered and as failed at `now`: as many as were a while before, where
+        counts lag."""
         stand = standing(batch.facts, now)
         if stand.finalizing_at is not None and not batch.facts.expired:
-            return batch.total
-        planned = int(batch.total * progress(batch.facts, now - ns(batch.facts.schedule.lag_s)))
-        return planned if self._free else min(planned, batch.answered)
+            done = batch.total
+        else:
+            done = int(batch.total * progress(batch.facts, now - ns(batch.facts.schedule.lag_s)))
+            done = done if self._free else min(done, batch.answered)
+        if self._free:
+            failed = done * batch.failing // batch.total if batch.total else 0
+        else:
+            failed = min(batch.failing, done)
+        return done - failed, failed
 
     # The loop
 
@@ -326,12 +333,17 @@ class Works:
         checked = book.check(batch, self._lines(batch.input_path))
         code = fault_life.problem(batch) if batch.faults else None
         if code is not None:
-            checked = replace(checked, problems=[trouble(batch.dialect, code, batch.model)])
+            checked = replace(
+                checked, problems=[trouble(batch.dialect, code, batch.model, fault_life.queue_tokens(batch))]
+            )
+        failing = checked.refused if self._free else 0
+        if batch.faults and self._free:
+            failing = min(checked.total, failing + fault_life.struck_rows(batch, checked.total))
         at = self._dated(batch, facts.validated_due)
         problems = msgspec.json.encode(checked.problems).decode() if checked.problems else None
         with self.world.store.transaction():
             changed = self.world.store.run(
-                "UPDATE batches SET total = ?, model = ?, problems = ?, checked_at = ?, step = ?, settled_at = ?"
+                "UPDATE batches SET total = ?, model = ?, problems = ?, checked_at = ?, step = ?, settled_at = ?, failing = ?"
                 " WHERE seq = ? AND cancel_at IS NULL AND step = 'check'",
                 (
                     0 if problems else checked.total,
@@ -340,6 +352,7 @@ class Works:
                     at,
                     "done" if problems else "answer",
                     at if problems else None,
+                    failing,
                     batch.seq,
                 ),
             )
@@ -367,8 +380,10 @@ class Works:
             seq = bench.batch.seq
             batch = self._reload(seq)
             cut = batch is None or batch.facts.cancel_at is not None or self.world.now() >= batch.facts.expires_at
-            if batch is not None and bench.count != batch.answered:
-                self.world.store.run("UPDATE batches SET answered = ? WHERE seq = ?", (bench.count, seq))
+            if batch is not None and (bench.count, bench.failed) != (batch.answered, batch.failing):
+                self.world.store.run(
+                    "UPDATE batches SET answered = ?, failing = ? WHERE seq = ?", (bench.count, bench.failed, seq)
+                )
             if cut:
                 self._benches.drop(bench)
                 self._release(seq)
@@ -404,7 +419,7 @@ class Works:
         batch = self._reload(seq)
         event = None if batch is None else news(batch, end, at_ns)
         if batch is not None and event is not None:
-            self._hooks.send(batch.dialect, event, at_ns)
+            self._hooks.send(batch.dialect, seq, event, at_ns)
 
     # Writing results
 

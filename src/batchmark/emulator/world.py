@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from batchmark.emulator.clock import SECOND, Line, ns
-from batchmark.emulator.life import Facts
+from batchmark.emulator.life import Facts, standing
 from batchmark.emulator.profiles import Profiles, Schedule, schedule
 from batchmark.emulator.records import Records
 from batchmark.emulator.store import Store
@@ -363,6 +363,7 @@ class World(Records):
             input_bytes=row["input_bytes"],
             total=row["total"],
             answered=row["answered"],
+            failing=row["failing"],
             problems=problems,
             seen_at=row["seen_at"],
             outcome=None if row["outcome"] is None else _outcome_decoder.decode(row["outcome"]),
@@ -383,11 +384,24 @@ class World(Records):
         )
 
     def request_cancel(self, batch: Batch, now: int) -> None:
-        """Record the first cancel request; whoever works on the batch settles it when its time has come."""
-        self.store.run(
-            "UPDATE batches SET cancel_at = ?, due_at = ? WHERE seq = ? AND cancel_at IS NULL AND step <> 'done'",
-            (now, now, batch.seq),
-        )
+        """Record the first cancel request; whoever works on the batch settles it when its time has come.
+
+        A batch whose input was found bad, but which is still said to be validated, is cancelled as if nobody had read it.
+        """
+        with self.store.transaction():
+            changed = self.store.run(
+                "UPDATE batches SET cancel_at = ?, due_at = ? WHERE seq = ? AND cancel_at IS NULL AND step <> 'done'",
+                (now, now, batch.seq),
+            )
+            row = self.store.one("SELECT * FROM batches WHERE seq = ?", (batch.seq,)) if changed == 0 else None
+            if row is not None and not standing(self.decode_batch(row).facts, now).phase.terminal:
+                changed = self.store.run(
+                    "UPDATE batches SET cancel_at = ?, due_at = ?, step = 'settle', problems = NULL, checked_at = NULL,"
+                    " settled_at = NULL, total = 0 WHERE seq = ? AND cancel_at IS NULL AND problems IS NOT NULL",
+                    (now, now, batch.seq),
+                )
+                if changed == 1:  # the news of its failure must not go out
+                    self.store.run("DELETE FROM notices WHERE batch = ?", (batch.seq,))
 
     def delete_batch(self, batch: Batch) -> None:
         """Remove it from the account and its rows from the disk; a worker that is at it notices."""

@@ -219,7 +219,7 @@ def test_a_world_of_the_version_before_is_brought_up_to_date(tmp_path: Path) -> 
     world = World(tmp_path)
     store = world.store
     store.run("DROP INDEX batches_holding")
-    for column in ("queue", "input_bytes", "labels", "faults", "hidden_until", "holds_until"):
+    for column in ("queue", "input_bytes", "labels", "faults", "hidden_until", "holds_until", "failing"):
         store.run(f"ALTER TABLE batches DROP COLUMN {column}")
     for column in ("stored", "batch_seq", "faults", "file_name"):
         store.run(f"ALTER TABLE journal DROP COLUMN {column}")

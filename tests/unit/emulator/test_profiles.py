@@ -179,14 +179,18 @@ def test_openai_batches_take_as_long_as_the_measured_ones(part: float, measured_
 
 def test_the_parts_of_an_openai_batch_are_as_long_as_the_measured_ones() -> None:
     drawn = over_many_hours("openai")
-    slow = [one.validate_s for one in drawn if one.validate_s > 2]
-    assert 0.04 < len(slow) / len(drawn) < 0.06
+    slow = [one.validate_s for one in drawn if one.validate_s > 10]
+    assert 0.04 < len(slow) / len(drawn) < 0.07
     assert min(slow) > 60
-    assert max(slow) < 62
-    assert {round(one.finalize_s) for one in drawn} == {1}
-    assert min(one.cancel_s for one in drawn) >= 605
-    assert max(one.cancel_s for one in drawn) <= 607
-    assert {one.drain_s for one in drawn} == {607}
+    assert max(slow) > 64
+    assert statistics.median(one.validate_s for one in drawn) == pytest.approx(1, abs=0.2)
+    finalizing = sorted(one.finalize_s for one in drawn)
+    assert finalizing[len(drawn) // 2] == pytest.approx(1, abs=0.3)
+    assert 6 < finalizing[len(drawn) * 99 // 100] < 20
+    assert finalizing[-1] > 60
+    assert min(one.cancel_s for one in drawn) >= 604.5
+    assert 0.005 < sum(one.cancel_s > 608 for one in drawn) / len(drawn) < 0.03
+    assert {one.drain_s for one in drawn} == {607, 87_062}
 
 
 def test_a_few_openai_batches_in_a_thousand_expire_and_all_others_end_within_the_day() -> None:
@@ -279,7 +283,7 @@ def test_openai_in_2026_validates_for_a_minute_and_is_done_soon_after() -> None:
     drawn = [plan("openai-2026", seed, at=START + seed * MONTH * HOUR) for seed in range(2000)]
     assert 0.85 < sum(62 <= one.validate_s <= 63 for one in drawn) / len(drawn) < 0.95
     assert statistics.median(one.run_s for one in drawn) == pytest.approx(60, rel=0.15)
-    assert {round(one.drain_s) for one in drawn} == {607}
+    assert {round(one.drain_s) for one in drawn} == {607, 87_062}
 
 
 def test_in_an_incident_nothing_is_ever_begun() -> None:

@@ -116,7 +116,7 @@ class Anthropic:
             endpoint="/v1/messages",
             model=model,
             window_s=self._service.window_s(self.name),
-            spec={"version": call.headers["anthropic-version"]},
+            spec={"version": call.headers["anthropic-version"], "betas": _betas(call)},
             source=rows,
             total=total,
             created_at=now,
@@ -275,8 +275,16 @@ def _route(
     return Route(operation=operation, method=method, pattern=pattern, handler=handler, body=body, limit=limit)
 
 
+_LINES = ("haiku", "sonnet", "opus", "fable", "mythos")
+
+
+def _betas(call: Call) -> list[str]:
+    return [name.strip() for name in call.headers.get("anthropic-beta", "").split(",") if name.strip()]
+
+
 def _model_view(model: Model) -> dict[str, Any]:
-    yes = {"supported": True}
+    yes, no = {"supported": True}, {"supported": False}
+    new = yes if model.reasoning else no
     return {
         "type": "model",
         "id": model.dated,
@@ -285,13 +293,27 @@ def _model_view(model: Model) -> dict[str, Any]:
         "lifecycle": "active",
         "deprecated_at": None,
         "retires_at": None,
+        "line": next((line for line in _LINES if line in model.name), None),
         "max_input_tokens": model.context,
         "max_tokens": model.output,
         "capabilities": {
             "batch": {"supported": model.batch},
             "citations": yes,
+            "code_execution": yes,
+            "context_management": {
+                "supported": True,
+                "clear_thinking_20251015": yes,
+                "clear_tool_uses_20250919": yes,
+                "compact_20260112": new,
+            },
+            "effort": {**new, **dict.fromkeys(("low", "medium", "high", "xhigh", "max"), new)},
             "image_input": yes,
             "pdf_input": yes,
+            "server_tools": {"supported": True, "code_execution": yes, "web_search": yes},
             "structured_outputs": yes,
+            "thinking": {
+                "supported": True,
+                "types": {"adaptive": new, "between_tools": new, "disabled": yes, "enabled": yes},
+            },
         },
     }

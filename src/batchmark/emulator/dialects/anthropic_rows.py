@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import random
 from array import array
@@ -15,6 +16,7 @@ from batchmark.emulator.answers import Ask, Reply
 from batchmark.emulator.catalog import Catalog, Model
 from batchmark.emulator.dialects.failures import row_failure
 from batchmark.emulator.dialects.plain import anthropic_row
+from batchmark.emulator.dialects.thoughts import spent, text_of_thoughts
 from batchmark.emulator.http import decode, decode_object
 from batchmark.emulator.life import Phase
 from batchmark.emulator.rows import Checked, Row, Twist, Unrun
@@ -25,6 +27,10 @@ __all__ = ["NEW_VERSION", "AnthropicBook", "messages_of", "refusal"]
 
 NEW_VERSION = "2026-10-21"
 _SAMPLING = ("temperature", "top_p", "top_k")
+_THINKING = ("enabled", "disabled", "adaptive", "between_tools")
+_TAGS = ", ".join(f"'{tag}'" for tag in _THINKING)
+_LEAST_BUDGET = 1_024
+_LONG_OUTPUT, _LONGEST = "output-300k-2026-03-24", 300_000  # a beta, for some models, in batches only
 
 _encode = msgspec.json.Encoder().encode
 
@@ -53,7 +59,9 @@ class AnthropicBook:
             return Row(id=name, body={}, refusal=_invalid(f"params: {why}"))
         params: dict[str, Any] = item["params"]
         model = self._catalog.find(params.get("model"))
-        error = refusal(params, model, version=batch.spec["version"], batched=True)
+        spec = batch.spec
+        long = _LONG_OUTPUT in spec.get("betas", ())
+        error = refusal(params, model, version=spec["version"], batched=True, long=long)
         ask: Ask | None = None
         if error is None:
             tool = _forced_tool(params)
@@ -101,11 +109,11 @@ class AnthropicSheet:
             return
         self._outcome.succeeded += 1
         self._outcome.input_tokens += reply.input_tokens
-        self._outcome.output_tokens += reply.output_tokens
+        self._outcome.output_tokens += reply.output_tokens  # nothing tells these, so without the reasoning
         assert row.ask is not None
         self._put(
             b'{"custom_id":%b,"result":{"type":"succeeded","message":%b}}\n'
-            % (_encode(row.id), _message(self._dated(row.ask.model), reply, row.ask.tool))
+            % (_encode(row.id), _message(self._model(row.ask.model), reply, row.ask, row.body.get("thinking")))
         )
 
     def broken(self, row: Row) -> None:
@@ -149,10 +157,8 @@ class AnthropicSheet:
         for name in ("ordered.part", "results.part"):
             (self._folder / name).unlink(missing_ok=True)
 
-    def _dated(self, name: str) -> bytes:
-        """A model's full name as JSON."""
-        model = self._catalog.find(name)
-        return _encode(name if model is None else model.dated)
+    def _model(self, name: str) -> Model:
+        return self._catalog.find(name) or Model(name=name, dated=name, title="", released="2024-01-01")
 
     def _line(self, row: Row, result: dict[str, Any]) -> None:
         self._put(_encode({"custom_id": row.id, "result": result}) + b"\n")
@@ -164,7 +170,8 @@ class AnthropicSheet:
             self._starts.append(self._end)
 
 
-def _message(name: bytes, reply: Reply, tool: str | None) -> bytes:
+def _message(model: Model, reply: Reply, ask: Ask, thinking: Any) -> bytes:
+    tool = ask.tool
     # Assembled by hand: encoding a dictionary of all this would cost several times as much.
     stop = b"max_tokens" if reply.finish == "length" else b"end_turn" if tool is None else b"tool_use"
     if tool is None:
@@ -172,13 +179,22 @@ def _message(name: bytes, reply: Reply, tool: str | None) -> bytes:
     else:
         given = decode_object(reply.text.encode()) or {}  # a call that was cut has no arguments
         content = _encode({"type": "tool_use", "id": f"toolu_01{ids.base58(22)}", "name": tool, "input": given})
+    out, thoughts = reply.output_tokens, 0
+    if thinking is not None and thinking["type"] in ("enabled", "adaptive"):
+        thoughts = spent(reply, ask.max_tokens)
+        shown = "" if thinking.get("display") == "omitted" else text_of_thoughts(thoughts)
+        mark = base64.b64encode(os.urandom(96)).decode()
+        content = _encode({"type": "thinking", "thinking": shown, "signature": mark}) + b"," + content
+        out += thoughts
+    # Recorded answers of models up to 4.5 lack it; those of 2026 are said to have it.
+    details = b',"output_tokens_details":{"thinking_tokens":%d}' % thoughts if thoughts or model.reasoning else b""
     return (
         b'{"model":%b,"id":"msg_01%b","type":"message","role":"assistant","content":[%b],'
         b'"stop_reason":"%b","stop_sequence":null,"stop_details":null,"usage":{"input_tokens":%d,'
         b'"cache_creation_input_tokens":0,"cache_read_input_tokens":0,'
-        b'"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0},"output_tokens":%d,'
+        b'"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0},"output_tokens":%d%b,'
         b'"service_tier":"batch","inference_geo":"not_available"}}'
-    ) % (name, ids.base58(22).encode(), content, stop, reply.input_tokens, reply.output_tokens)
+    ) % (_encode(model.dated), ids.base58(22).encode(), content, stop, reply.input_tokens, out, details)
 
 
 def messages_of(params: dict[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -235,14 +251,16 @@ def _options(params: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
     return tuple((theirs, params[ours]) for ours, theirs in names if params.get(ours) is not None)
 
 
-def refusal(params: dict[str, Any], model: Model | None, *, version: str, batched: bool) -> dict[str, Any] | None:
-    """The error that the Messages API would answer to these parameters, or None."""
+def refusal(
+    params: dict[str, Any], model: Model | None, *, version: str, batched: bool, long: bool = False
+) -> dict[str, Any] | None:
+    """The error that the Messages API would answer to these parameters, or None. `long`: answers may be longer than usual."""
     name = params.get("model")
     if name is None:
         return _invalid("model: Field required")
     if not isinstance(name, str):
         return _invalid("model: Input should be a valid string")
-    found = _messages_refusal(params.get("messages"))
+    found = _messages_refusal(params.get("messages"), version)
     if found is not None:
         return found
     system = params.get("system")
@@ -261,9 +279,10 @@ def refusal(params: dict[str, Any], model: Model | None, *, version: str, batche
         return _invalid("max_tokens: Input should be a valid integer")
     if limit < 1:
         return _invalid("max_tokens: Input should be greater than or equal to 1")
-    if limit > model.output:
+    most = max(model.output, _LONGEST) if long and model.reasoning else model.output
+    if limit > most:
         return _invalid(
-            f"max_tokens: {limit} > {model.output}, which is the maximum allowed number of output tokens for {name}"
+            f"max_tokens: {limit} > {most}, which is the maximum allowed number of output tokens for {name}"
         )
     if params.get("stream"):
         return _invalid("stream: Streaming is not supported in the Message Batches API")
@@ -272,10 +291,34 @@ def refusal(params: dict[str, Any], model: Model | None, *, version: str, batche
     choice = params.get("tool_choice")
     if isinstance(choice, dict) and choice.get("type") == "tool" and _forced_tool(params) is None:
         return _invalid(f"tool_choice: Tool '{str(choice.get('name'))[:100]}' not found in provided tools")
-    return _sampling_refusal(params, model, version)
+    return _thinking_refusal(params) or _sampling_refusal(params, model, version)
 
 
-def _messages_refusal(messages: object) -> dict[str, Any] | None:
+def _thinking_refusal(params: dict[str, Any]) -> dict[str, Any] | None:
+    thinking = params.get("thinking")
+    if thinking is None:
+        return None
+    kind = thinking.get("type") if isinstance(thinking, dict) else None
+    if kind not in _THINKING:
+        return _invalid(f"thinking: Input tag found using 'type' does not match any of the expected tags: {_TAGS}")
+    if kind == "enabled":
+        budget = thinking.get("budget_tokens")
+        if budget is None:
+            return _invalid("thinking.enabled.budget_tokens: Field required")
+        if not isinstance(budget, int) or isinstance(budget, bool):
+            return _invalid("thinking.enabled.budget_tokens: Input should be a valid integer")
+        if budget < _LEAST_BUDGET:
+            message = f"Input should be greater than or equal to {_LEAST_BUDGET}"
+            return _invalid(f"thinking.enabled.budget_tokens: {message}")
+        if budget >= params["max_tokens"]:
+            return _invalid("`max_tokens` must be greater than `thinking.budget_tokens`")
+    choice = params.get("tool_choice")
+    if kind in ("enabled", "adaptive") and isinstance(choice, dict) and choice.get("type") in ("any", "tool"):
+        return _invalid("Thinking may not be enabled when tool_choice forces tool use.")
+    return None
+
+
+def _messages_refusal(messages: object, version: str) -> dict[str, Any] | None:
     if messages is None:
         return _invalid("messages: Field required")
     if not isinstance(messages, list):
@@ -299,6 +342,14 @@ def _messages_refusal(messages: object) -> dict[str, Any] | None:
                 return _invalid(f"messages.{number}.content.{index}.type: Field required")
             if part["type"] == "text" and not isinstance(part.get("text"), str):
                 return _invalid(f"messages.{number}.content.{index}.text: Field required")
+            if version != NEW_VERSION:
+                continue
+            if role == "assistant" and part["type"] == "document":
+                return _invalid(
+                    f"messages.{number}.content.{index}: document blocks are not supported in assistant messages"
+                )
+            if role == "user" and part["type"] == "text" and part.get("citations"):
+                return _invalid(f"messages.{number}.content.{index}.citations: not supported in user messages")
     return None
 
 

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from batchmark.emulator.clock import SECOND, microseconds
+import msgspec
+
+from batchmark.emulator.clock import SECOND, microseconds, ns
 from batchmark.emulator.dialects.anthropic_wire import error as anthropic_error
 from batchmark.emulator.dialects.gemini_wire import error as gemini_error
-from batchmark.emulator.http import Answer, decode_object, pretty_answer
+from batchmark.emulator.http import Answer, decode, pretty_answer
 
 __all__ = ["call_failure", "rate_limited", "row_failure", "trouble"]
 
 T = TypeVar("T")
+
+_USUAL_RATE = 1_000  # calls a minute
+_USUAL_TOKENS = 2_000_000  # a minute
 
 _ANTHROPIC = {
     400: ("invalid_request_error", "The request is invalid"),
@@ -63,9 +68,9 @@ def call_failure(
     message: str | None = None,
     body: str | None = None,
     retry_after: str | None = None,
-    upload: bool = False,
+    now_ns: int = 0,
 ) -> Answer:
-    """The answer of a dialect to a call that fails with this status; `upload`: to a chunk of a Gemini upload.
+    """The answer of a dialect to a call that fails with this status, at the moment `now_ns`.
 
     With `body` it is that text, as of something that stands between the client and the service.
     """
@@ -79,33 +84,54 @@ def call_failure(
         made = gemini_error(
             status, code or word, text if message is None else message, _google_details(status, retry_after)
         )
-        if upload:  # without the header a client would send the same chunk again and again
-            made.headers["x-goog-upload-status"] = "final"
-    if retry_after is not None:
+    if retry_after is not None and (dialect, status) != ("gemini", 429):  # Google says that in the body's details alone
         made.headers["retry-after"] = retry_after
     if body is not None:
         made.body = body.encode()
-        made.content_type = "application/json" if decode_object(made.body) is not None else "text/html"
+        made.content_type = "application/json" if _is_json(made.body) else "text/html"
+    elif status == 429 and code != "insufficient_quota":
+        made.headers |= _limits(dialect, _USUAL_RATE, float(retry_after or 1), now_ns)
+    return made
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _limits(dialect: str, requests: int, wait_s: float, now_ns: int) -> dict[str, str]:
+    """What the headers of a refusal say of the limits: no request is left for so many seconds. Those of tokens are made up,
+    and untouched."""
+    if dialect == "openai":
+        return {
+            "x-ratelimit-limit-requests": str(requests),
+            "x-ratelimit-remaining-requests": "0",
+            "x-ratelimit-reset-requests": f"{wait_s:g}s",
+            "x-ratelimit-limit-tokens": str(_USUAL_TOKENS),
+            "x-ratelimit-remaining-tokens": str(_USUAL_TOKENS),
+            "x-ratelimit-reset-tokens": "0s",
+        }
+    if dialect != "anthropic":
+        return {}
+    made: dict[str, str] = {}
+    full = microseconds(now_ns)[:19] + "Z"
+    for kind in ("requests", "tokens", "input-tokens", "output-tokens"):
+        limit = requests if kind == "requests" else _USUAL_TOKENS
+        made[f"anthropic-ratelimit-{kind}-limit"] = str(limit)
+        made[f"anthropic-ratelimit-{kind}-remaining"] = "0" if kind == "requests" else str(limit)
+        made[f"anthropic-ratelimit-{kind}-reset"] = full
+    made["anthropic-ratelimit-requests-reset"] = microseconds(now_ns + ns(wait_s))[:19] + "Z"
     return made
 
 
 def rate_limited(dialect: str, *, limit: int, reset_ns: int, now_ns: int, message: str | None = None) -> Answer:
     """429 with what each service says of its limit in headers: nothing is left of it until `reset_ns`."""
     wait_s = max(1, -(-(reset_ns - now_ns) // SECOND))
-    # Google says it in the details of the body: its `retry-after` cannot be relied upon.
-    made = call_failure(dialect, 429, message=message, retry_after=str(wait_s))
-    if dialect == "openai":
-        made.headers |= {
-            "x-ratelimit-limit-requests": str(limit),
-            "x-ratelimit-remaining-requests": "0",
-            "x-ratelimit-reset-requests": f"{wait_s}s",
-        }
-    elif dialect == "anthropic":
-        made.headers |= {
-            "anthropic-ratelimit-requests-limit": str(limit),
-            "anthropic-ratelimit-requests-remaining": "0",
-            "anthropic-ratelimit-requests-reset": microseconds(reset_ns)[:19] + "Z",
-        }
+    made = call_failure(dialect, 429, message=message, retry_after=str(wait_s), now_ns=now_ns)
+    made.headers |= _limits(dialect, limit, wait_s, now_ns)
     return made
 
 
@@ -119,13 +145,14 @@ def row_failure(dialect: str, status: int, *, code: str | None = None, message: 
     return {"code": status if status <= 16 else found[1], "message": found[2] if message is None else message}
 
 
-def trouble(dialect: str, code: str, model: str) -> dict[str, Any]:
-    """What a batch that failed its validation says of the reason."""
+def trouble(dialect: str, code: str, model: str, tokens: int) -> dict[str, Any]:
+    """What a batch that failed its validation says of the reason; `tokens`: the limit of a model's queue."""
     if dialect == "gemini":
         return {"code": 3, "message": f"The batch failed validation: {code}."}
     if code == "token_limit_exceeded":
         message = (
             f"Enqueued token limit reached for {model} in organization org-emulated. "
+            f"Limit: {tokens:,} enqueued tokens. "
             "Please try again once some in_progress batches have been completed."
         )
         return {"code": code, "message": message, "param": None, "line": None}

@@ -10,11 +10,19 @@ import msgspec
 
 from batchmark.emulator import ids
 from batchmark.emulator.answers.free import count_prompt
-from batchmark.emulator.catalog import Model
+from batchmark.emulator.catalog import GEMINI_LATEST, Model
 from batchmark.emulator.clock import nanoseconds
 from batchmark.emulator.dialects.gemini_files import GeminiFiles
 from batchmark.emulator.dialects.gemini_hooks import KEYS_PATH, GeminiHooks, job_hooks
-from batchmark.emulator.dialects.gemini_rows import EMBED, GENERATE, GeminiBook, field, texts_of, why_refused
+from batchmark.emulator.dialects.gemini_rows import (
+    EMBED,
+    GENERATE,
+    GeminiBook,
+    field,
+    read_numbers,
+    texts_of,
+    why_refused,
+)
 from batchmark.emulator.dialects.gemini_wire import answer, error, page_size, page_start, page_token, refused
 from batchmark.emulator.dialects.words import shown_word, word
 from batchmark.emulator.http import Answer, Body, Call, Route, decode_object
@@ -83,6 +91,12 @@ class Gemini:
         if call.path == self.prefix + KEYS_PATH:
             return  # public
         verdict = good_key((call.headers.get("x-goog-api-key") or call.query.get("key") or "").strip(), key)
+        if verdict == "missing" and call.headers.get("authorization"):
+            message = (
+                "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid "
+                "authentication credential."
+            )
+            raise refused(401, "UNAUTHENTICATED", message)
         if verdict == "missing":
             message = (
                 "Method doesn't allow unregistered callers (callers without established identity). Please use API Key "
@@ -103,13 +117,14 @@ class Gemini:
         return error(404, "NOT_FOUND", f"Nothing answers {call.method} {call.path.removeprefix('/gemini')[:200]}.")
 
     def failure(self, call: Call) -> Answer:
-        made = error(500, "INTERNAL", "An internal error has occurred.")
-        if "upload_id" in call.query:
-            made.headers["x-goog-upload-status"] = "final"
-        return made
+        return error(500, "INTERNAL", "An internal error has occurred.")
 
     def headers(self, call: Call, elapsed_ms: int) -> dict[str, str]:
-        return {"server-timing": f"gfet4t7; dur={elapsed_ms}", "vary": "X-Origin, Referer, Origin,Accept-Encoding"}
+        made = {"server-timing": f"gfet4t7; dur={elapsed_ms}", "vary": "X-Origin, Referer, Origin,Accept-Encoding"}
+        if call.path.startswith("/gemini/upload/"):
+            # For what is refused, by whomever: without it a client would send the same chunk again and again.
+            made["x-goog-upload-status"] = "final"
+        return made
 
     def subject(self, call: Call) -> tuple[str, list[str]]:
         name = call.args.get("id", "")
@@ -201,9 +216,14 @@ class Gemini:
         call.subject = f"batches/{batch_id}"
         return answer(self._operation(made, now))
 
+    def _known(self, call: Call) -> Model | None:
+        """The model that a call names; what is the latest of its kind is known to the beta version only."""
+        name = call.args["id"]
+        return self._catalog.find(GEMINI_LATEST.get(name, name) if call.args["v"] == "v1beta" else name)
+
     def _model(self, call: Call, method: str) -> Model:
         name = call.args["id"]
-        model = self._catalog.find(name)
+        model = self._known(call)
         if model is None or method not in _methods(model):
             message = (
                 f"models/{name[:100]} is not found for API version {call.args['v']}, or is not supported for {method}. "
@@ -304,7 +324,7 @@ class Gemini:
         if stand.phase is Phase.SUCCEEDED and batch.outcome is not None:
             done, failed = batch.outcome.succeeded, batch.outcome.errored
         else:
-            done, failed = (self._service.done(batch, now) if stand.begun_at is not None else 0), 0
+            done, failed = self._service.done(batch, now) if stand.begun_at is not None else (0, 0)
         counts = {
             "requestCount": total,
             "successfulRequestCount": done,
@@ -325,7 +345,7 @@ class Gemini:
         return answer(body)
 
     def _get_model(self, call: Call) -> Answer:
-        model = self._catalog.find(call.args["id"])
+        model = self._known(call)
         if model is None:
             message = f"Model is not found: models/{call.args['id'][:100]} for api version {call.args['v']}"
             raise refused(404, "NOT_FOUND", message)
@@ -343,6 +363,7 @@ class Gemini:
         if whole is not None and not isinstance(whole, dict):
             raise refused(400, "INVALID_ARGUMENT", "Invalid value at 'generate_content_request'.")
         request = body if whole is None else whole
+        read_numbers(request)
         why = why_refused(request)
         if why is not None:
             message = why["message"]

@@ -76,6 +76,7 @@ class GeminiFiles:
             "name": name,
             "display_name": field(file, "displayName"),
             "mime_type": field(file, "mimeType") or call.headers.get("x-goog-upload-header-content-type"),
+            "size": int(declared[:20]) if declared.isascii() and declared.isdigit() else None,
         }
         upload_id = secrets.token_urlsafe(48)
         path = self._world.incoming / f"upload-{secrets.token_hex(12)}"
@@ -125,8 +126,14 @@ class GeminiFiles:
             received = self._append(row["id"], path, received, call)
         if "finalize" not in commands:
             return self._progress("active", received)
+        spec = msgspec.json.decode(row["spec"])
+        if spec.get("size") not in (None, received):
+            self._end_upload(row["id"], "cancelled")
+            path.unlink(missing_ok=True)
+            message = f"The upload has {received} bytes and was said to have {spec['size']}."
+            raise refused(400, "INVALID_ARGUMENT", message)
         self._end_upload(row["id"], "final")
-        made = self._finished(call, path, msgspec.json.decode(row["spec"]))
+        made = self._finished(call, path, spec)
         made.headers["x-goog-upload-status"] = "final"
         return made
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import secrets
 from collections.abc import Iterable
 from typing import IO, Any
@@ -15,7 +16,9 @@ from batchmark.emulator.answers.free import count_tokens
 from batchmark.emulator.catalog import Model
 from batchmark.emulator.clock import SECOND
 from batchmark.emulator.dialects.failures import row_failure
+from batchmark.emulator.dialects.likelihoods import MOST, gemini_logprobs
 from batchmark.emulator.dialects.plain import gemini_row
+from batchmark.emulator.dialects.thoughts import spent, text_of_thoughts
 from batchmark.emulator.http import decode
 from batchmark.emulator.life import Phase
 from batchmark.emulator.rows import Checked, Row, Twist, Unrun
@@ -23,11 +26,13 @@ from batchmark.emulator.service import Service
 from batchmark.emulator.vectors import vector_text
 from batchmark.emulator.world import Batch, Outcome, World
 
-__all__ = ["EMBED", "GENERATE", "GeminiBook", "field", "text_of", "texts_of", "why_refused"]
+__all__ = ["EMBED", "GENERATE", "GeminiBook", "field", "read_numbers", "text_of", "texts_of", "why_refused"]
 
 GENERATE = "batchGenerateContent"
 EMBED = "asyncBatchEmbedContent"
 _INVALID, _NOT_FOUND, _UNIMPLEMENTED, _INTERNAL = 3, 5, 12, 13  # google.rpc codes
+_MOST_CANDIDATES = 8
+_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
 _NO_VECTORS = "Embeddings of an upstream server are had through the OpenAI dialect only."
 
 _encode = msgspec.json.Encoder().encode
@@ -59,17 +64,22 @@ class GeminiBook:
 
     def check(self, batch: Batch, lines: Iterable[bytes]) -> Checked:
         if batch.spec.get("file") is None:
-            return Checked(total=batch.total, model=batch.model)
-        total = readable = 0
+            refused = sum(self.read(batch, line).refusal is not None for line in lines)
+            return Checked(total=batch.total, model=batch.model, refused=refused)
+        total = readable = refused = 0
         for line in lines:
             if line.strip():
                 total += 1
+                if batch.endpoint == GENERATE and not self._verbatim and gemini_row(line) is not None:
+                    readable += 1
+                    continue
                 readable += readable == 0 and _decoded(line) is not None
+                refused += self.read(batch, line).refusal is not None
         if total == 0:
             return _failed(batch, "The input file contains no requests.")
         if readable == 0:
             return _failed(batch, "The input file could not be parsed: no line is a JSON object.")
-        return Checked(total=total, model=batch.model)
+        return Checked(total=total, model=batch.model, refused=refused)
 
     def read(self, batch: Batch, line: bytes) -> Row:
         if batch.endpoint == GENERATE and batch.spec.get("file") is not None and not self._verbatim:
@@ -99,9 +109,11 @@ class GeminiBook:
                 return Row(id=mark, body={}, refusal=_error(_UNIMPLEMENTED, _NO_VECTORS))
             refusal = _embed_refusal(request, model)
             return Row(id=mark, body={"request": request, "model": model}, refusal=refusal)
+        read_numbers(request)
         refusal = why_refused(request)
         ask = None if refusal is not None else _ask(model.name, request, sampled=self._verbatim)
-        return Row(id=mark, body={"model": model}, ask=ask, refusal=refusal)
+        config = field(request, "generationConfig")
+        return Row(id=mark, body={"model": model, "config": config}, ask=ask, refusal=refusal)
 
     def sheet(self, batch: Batch, end: Phase, at_ns: int) -> GeminiSheet:
         return GeminiSheet(self, self._world, batch, end, at_ns, kept_s=self._output_kept_s)
@@ -147,7 +159,7 @@ class GeminiSheet:
         self._outcome.input_tokens += reply.input_tokens
         self._outcome.output_tokens += reply.output_tokens
         if self._kept:
-            self._write(row, _response(model, reply, None if row.ask is None else row.ask.tool))
+            self._write(row, _response(model, reply, row.ask, row.body.get("config")))
 
     def broken(self, row: Row) -> None:
         self._outcome.errored += 1
@@ -266,6 +278,19 @@ def texts_of(request: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
+def read_numbers(request: dict[str, Any]) -> None:
+    """Turn numbers that came as text into numbers, as proto-JSON does."""
+    config = field(request, "generationConfig")
+    for part in (config, field(config, "thinkingConfig")):
+        for name, value in part.items() if isinstance(part, dict) else ():
+            if (
+                isinstance(value, str)
+                and _NUMBER.fullmatch(value)
+                and name not in ("responseMimeType", "response_mime_type")
+            ):
+                part[name] = float(value) if "." in value else int(value)
+
+
 def why_refused(request: dict[str, Any]) -> dict[str, Any] | None:
     """The error that the service would answer to a request for text, or None."""
     contents = request.get("contents")
@@ -285,8 +310,20 @@ def why_refused(request: dict[str, Any]) -> dict[str, Any] | None:
     if not isinstance(config, dict):
         return _error(_INVALID, "Invalid value at 'generation_config'.")
     limit = field(config, "maxOutputTokens")
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+    if limit is not None and (not _is_int(limit) or limit < 1):
         return _error(_INVALID, "max_output_tokens must be positive.")
+    for name, least, most in (("candidateCount", 1, _MOST_CANDIDATES), ("logprobs", 0, MOST)):
+        value = field(config, name)
+        if value is not None and (not _is_int(value) or not least <= value <= most):
+            message = f"* GenerateContentRequest.generation_config.{_snake(name)}: must be in [{least}, {most}]."
+            return _error(_INVALID, message)
+    if field(config, "logprobs") is not None and not field(config, "responseLogprobs"):
+        return _error(_INVALID, "generation_config.logprobs needs generation_config.response_logprobs.")
+    thinking = field(config, "thinkingConfig")
+    if thinking is not None:
+        budget = field(thinking, "thinkingBudget")
+        if not isinstance(thinking, dict) or (budget is not None and (not _is_int(budget) or budget < -1)):
+            return _error(_INVALID, "Invalid value at 'generation_config.thinking_config'.")
     for name, most in (("temperature", 2), ("topP", 1)):
         value = field(config, name)
         if value is None:
@@ -296,6 +333,10 @@ def why_refused(request: dict[str, Any]) -> dict[str, Any] | None:
         if not 0 <= value <= most:
             return _error(_INVALID, f"* GenerateContentRequest.generation_config.{name}: must be in [0, {most}].")
     return None
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _embed_refusal(request: dict[str, Any], model: Model) -> dict[str, Any] | None:
@@ -375,28 +416,57 @@ def _lowered(schema: object) -> object:
     }
 
 
-def _response(model: Model, reply: Reply, tool: str | None) -> bytes:
+def _response(model: Model, reply: Reply, ask: Ask | None, config: object) -> bytes:
     # Assembled by hand: encoding a dictionary of all this would cost several times as much.
-    parts = b'"parts":[{"text":%b}],' % _encode(reply.text) if reply.text else b""
+    tool, limit = (None, None) if ask is None else (ask.tool, ask.max_tokens)
+    parts = b'{"text":%b}' % _encode(reply.text) if reply.text else b""
     if tool is not None:  # a call that was cut has no arguments
-        call = {"name": tool, "args": _decoded(reply.text.encode()) or {}}
-        parts = b'"parts":[{"functionCall":%b}],' % _encode(call)
-    said = b'"candidatesTokenCount":%d,' % reply.output_tokens if reply.output_tokens else b""
-    stop = b"MAX_TOKENS" if reply.finish == "length" else b"STOP"
+        parts = _encode({"functionCall": {"name": tool, "args": _decoded(reply.text.encode()) or {}}})
+    thoughts, count, more = (spent(reply, limit) if model.thinks else 0), 1, b""
+    if config is not None:
+        thinking = field(config, "thinkingConfig")
+        thoughts = spent(reply, limit) if _thinks(model, thinking) else 0
+        if thoughts and field(thinking, "includeThoughts"):
+            shown = b'{"text":%b,"thought":true}' % _encode(text_of_thoughts(thoughts))
+            parts = shown + b"," + parts if parts else shown
+        count = field(config, "candidateCount") or 1
+        if field(config, "responseLogprobs") and tool is None:
+            more = _likelihoods(reply.text, field(config, "logprobs") or 0)
+    said = b'{"content":{%b"role":"model"},"finishReason":"%b"%b,"index":' % (
+        b'"parts":[%b],' % parts if parts else b"",
+        b"MAX_TOKENS" if reply.finish == "length" else b"STOP",
+        more,
+    )
+    candidates = b",".join([b"%b%d}" % (said, index) for index in range(count)])
+    out = reply.output_tokens * count
     return (
-        b'{"candidates":[{"content":{%b"role":"model"},"finishReason":"%b","index":0}],"usageMetadata":'
-        b'{"promptTokenCount":%d,%b"totalTokenCount":%d,"promptTokensDetails":[{"modality":"TEXT","tokenCount":%d}],'
-        b'"serviceTier":"standard"},"modelVersion":"%b","responseId":"%b"}'
+        b'{"candidates":[%b],"usageMetadata":{"promptTokenCount":%d,%b"totalTokenCount":%d,'
+        b'"promptTokensDetails":[{"modality":"TEXT","tokenCount":%d}],%b"serviceTier":"standard"},'
+        b'"modelVersion":"%b","responseId":"%b"}'
     ) % (
-        parts,
-        stop,
+        candidates,
         reply.input_tokens,
-        said,
-        reply.input_tokens + reply.output_tokens,
+        b'"candidatesTokenCount":%d,' % out if out else b"",
+        reply.input_tokens + out + thoughts,
         reply.input_tokens,
+        b'"thoughtsTokenCount":%d,' % thoughts if thoughts else b"",
         model.dated.encode(),
         ids.base62(22).encode(),
     )
+
+
+def _thinks(model: Model, thinking: object) -> bool:
+    """Whether it reasons before this answer: by itself, or because a budget or a level says so."""
+    budget, level = field(thinking, "thinkingBudget"), field(thinking, "thinkingLevel")
+    asked = budget != 0 if budget is not None else level is not None
+    return model.reasoning and (model.thinks if budget is None and level is None else asked)
+
+
+def _likelihoods(text: str, top: int) -> bytes:
+    result = gemini_logprobs(text, top)
+    chosen = [each["logProbability"] for each in result["chosenCandidates"]]
+    mean = sum(chosen) / len(chosen) if chosen else 0.0
+    return b',"avgLogprobs":%b,"logprobsResult":%b' % (_encode(mean), _encode(result))
 
 
 def _embedding(model: Model, request: dict[str, Any]) -> bytes:

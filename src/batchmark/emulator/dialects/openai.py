@@ -118,7 +118,7 @@ class OpenAI:
 
     def headers(self, call: Call, elapsed_ms: int) -> dict[str, str]:
         return {
-            "x-request-id": f"req_{ids.lower36(32)}",
+            "x-request-id": f"req_{ids.hex32()}",
             "openai-version": "2020-10-01",
             "openai-processing-ms": str(elapsed_ms),
         }
@@ -227,7 +227,7 @@ class OpenAI:
             if phase.terminal:
                 counts["completed"], counts["failed"] = outcome.succeeded, outcome.errored
             else:
-                counts["completed"] = self._service.done(batch, now)
+                counts["completed"], counts["failed"] = self._service.done(batch, now)
         return {
             "id": batch.id,
             "object": "batch",
@@ -357,4 +357,4 @@ def _finalizing_at(facts: Facts, stand: Standing) -> int | None:
 
 def _model_view(name: str, released: str) -> dict[str, Any]:
     created = (date.fromisoformat(released) - date(1970, 1, 1)).days * 86_400
-    return {"id": name, "object": "model", "created": created, "owned_by": "system"}
+    return {"id": name, "object": "model", "created": created, "owned_by": "system", "shutdown_date": None}

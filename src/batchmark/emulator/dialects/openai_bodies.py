@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 from json import dumps
 from json.encoder import encode_basestring_ascii as quoted
@@ -10,10 +11,12 @@ from typing import Any
 import msgspec
 
 from batchmark.emulator import ids
-from batchmark.emulator.answers import Reply
+from batchmark.emulator.answers import Ask, Reply
 from batchmark.emulator.answers.free import count_tokens
 from batchmark.emulator.catalog import Model
+from batchmark.emulator.dialects.likelihoods import openai_logprobs, plain_logprobs
 from batchmark.emulator.dialects.openai_requests import is_int
+from batchmark.emulator.dialects.thoughts import spent
 from batchmark.emulator.vectors import vector_base64, vector_text
 
 __all__ = ["Made", "body"]
@@ -34,6 +37,9 @@ _MODERATED = (
     "violence/graphic",
 )
 _IMAGE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="  # one pixel
+_REASONING_STEP = 64
+_ENCRYPTED = "reasoning.encrypted_content"
+_LIKELY = "message.output_text.logprobs"
 _IMAGE_TOKENS = 272  # of the smallest image
 
 
@@ -43,26 +49,43 @@ class Made(msgspec.Struct, frozen=True):
     text: str
     input_tokens: int
     output_tokens: int
+    reasoning_tokens: int = 0  # of the output's
 
 
 def body(
-    endpoint: str, model: Model, asked: dict[str, Any], reply: Reply | None, created_s: int, tool: str | None = None
+    endpoint: str, model: Model, asked: dict[str, Any], reply: Reply | None, created_s: int, question: Ask | None
 ) -> Made:
-    """The answer's body, in the full shape of the real one; with `tool` it is a call of that function."""
+    """The answer's body, in the full shape of the real one; where the question names a tool it is a call of that function."""
+    tool, limit = (None, None) if question is None else (question.tool, question.max_tokens)
     if endpoint == "/v1/moderations":
         return _moderation(model, asked)
     if endpoint.startswith("/v1/images/"):
         return _images(asked, created_s)
+    if endpoint == "/v1/videos":
+        return _video(model, asked, created_s)
     if endpoint == "/v1/embeddings" or reply is None:
         return _embeddings(model, asked)
     if endpoint == "/v1/responses":
-        return _response(model, asked, reply, created_s, tool)
+        return _response(model, asked, reply, created_s, tool, limit)
     if endpoint == "/v1/completions":
         return _completion(model, asked, reply, created_s)
-    return _chat(model, asked, reply, created_s, tool)
+    return _chat(model, asked, reply, created_s, tool, limit)
 
 
-def _chat(model: Model, asked: dict[str, Any], reply: Reply, created_s: int, tool: str | None) -> Made:
+def _effort(model: Model, asked: object) -> str | None:
+    """How hard a model is to reason."""
+    if not model.reasoning:
+        return None
+    return asked if isinstance(asked, str) else "medium" if model.thinks else "none"
+
+
+def _reasoning(effort: str | None, reply: Reply, limit: int | None) -> int:
+    return 0 if effort in (None, "none", "minimal") else spent(reply, limit, step=_REASONING_STEP)
+
+
+def _chat(
+    model: Model, asked: dict[str, Any], reply: Reply, created_s: int, tool: str | None, limit: int | None
+) -> Made:
     wanted = asked.get("n")
     count = min(max(wanted, 1), 128) if isinstance(wanted, int) else 1
     finish: str = reply.finish
@@ -73,23 +96,28 @@ def _chat(model: Model, asked: dict[str, Any], reply: Reply, created_s: int, too
         calls = f'"tool_calls": {dumps([{"id": f"call_{ids.base62(24)}", "type": "function", "function": call}])}, '
         if finish == "stop" and asked.get("tool_choice") == "required":  # a call that was asked for by name is "stop"
             finish = "tool_calls"
+    likely = "null"
+    if asked.get("logprobs") and tool is None:
+        likely = dumps({"content": openai_logprobs(reply.text, asked.get("top_logprobs") or 0), "refusal": None})
     said = (
         f', "message": {{"role": "assistant", "content": {content}, {calls}"refusal": null, '
-        f'"annotations": []}}, "logprobs": null, "finish_reason": "{finish}"}}'
+        f'"annotations": []}}, "logprobs": {likely}, "finish_reason": "{finish}"}}'
     )
     choices = f'{{"index": 0{said}'
     for index in range(1, count):
         choices += f', {{"index": {index}{said}'
-    out = reply.output_tokens * count
+    thought = _reasoning(_effort(model, asked.get("reasoning_effort")), reply, limit)
+    out = reply.output_tokens * count + thought
     made = (
         f'{{"id": "chatcmpl-{ids.base62(29)}", "object": "chat.completion", "created": {created_s}, '
         f'"model": "{model.dated}", "choices": [{choices}], "usage": {{"prompt_tokens": {reply.input_tokens}, '
         f'"completion_tokens": {out}, "total_tokens": {reply.input_tokens + out}, '
         '"prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0}, "completion_tokens_details": '
-        '{"reasoning_tokens": 0, "audio_tokens": 0, "accepted_prediction_tokens": 0, '
+        f'{{"reasoning_tokens": {thought}, '
+        '"audio_tokens": 0, "accepted_prediction_tokens": 0, '
         '"rejected_prediction_tokens": 0}}, "service_tier": "default", "system_fingerprint": null}'
     )
-    return Made(made, reply.input_tokens, out)
+    return Made(made, reply.input_tokens, out, thought)
 
 
 def _completion(model: Model, asked: dict[str, Any], reply: Reply, created_s: int) -> Made:
@@ -97,13 +125,15 @@ def _completion(model: Model, asked: dict[str, Any], reply: Reply, created_s: in
     prompts = len(prompt) if isinstance(prompt, list) and prompt and not is_int(prompt[0]) else 1
     count = prompts * (min(max(wanted, 1), 128) if isinstance(wanted, int) else 1)
     out = reply.output_tokens * count
+    top = asked.get("logprobs")
+    likely = plain_logprobs(reply.text, top) if isinstance(top, int) else None
     made = {
         "id": f"cmpl-{ids.base62(29)}",
         "object": "text_completion",
         "created": created_s,
         "model": model.dated,
         "choices": [
-            {"text": reply.text, "index": index, "logprobs": None, "finish_reason": reply.finish}
+            {"text": reply.text, "index": index, "logprobs": likely, "finish_reason": reply.finish}
             for index in range(count)
         ],
         "usage": {
@@ -115,14 +145,23 @@ def _completion(model: Model, asked: dict[str, Any], reply: Reply, created_s: in
     return Made(dumps(made), reply.input_tokens, out)
 
 
-def _response(model: Model, asked: dict[str, Any], reply: Reply, created_s: int, tool: str | None) -> Made:
-    stem = f"{secrets.token_hex(8)}00{created_s:08x}"
+def _response(
+    model: Model, asked: dict[str, Any], reply: Reply, created_s: int, tool: str | None, limit: int | None
+) -> Made:
+    stem = f"{secrets.token_hex(8)}01{created_s:08x}"  # with what follows 50 digits, as recorded
     cut = reply.finish == "length"
     output: list[dict[str, Any]] = []
+    wanted = asked.get("include")
+    included = wanted if isinstance(wanted, list) else []
     if model.reasoning:
-        output.append({"id": f"rs_{stem}{secrets.token_hex(11)}", "type": "reasoning", "content": [], "summary": []})
+        trace: dict[str, Any] = {"id": f"rs_{stem}{secrets.token_hex(12)}", "type": "reasoning", "content": []}
+        if _ENCRYPTED in included:
+            trace["encrypted_content"] = "gAAAAA" + base64.urlsafe_b64encode(secrets.token_bytes(300)).decode()
+        output.append({**trace, "summary": []})
+    top = asked.get("top_logprobs") or 0
+    likely = openai_logprobs(reply.text, top) if _LIKELY in included else []
     call = {
-        "id": f"fc_{stem}{secrets.token_hex(11)}",
+        "id": f"fc_{stem}{secrets.token_hex(12)}",
         "type": "function_call",
         "status": "incomplete" if cut else "completed",
         "arguments": reply.text,
@@ -133,19 +172,21 @@ def _response(model: Model, asked: dict[str, Any], reply: Reply, created_s: int,
         call
         if tool is not None
         else {
-            "id": f"msg_{stem}{secrets.token_hex(11)}",
+            "id": f"msg_{stem}{secrets.token_hex(12)}",
             "type": "message",
             "status": "incomplete" if cut else "completed",
-            "content": [{"type": "output_text", "annotations": [], "logprobs": [], "text": reply.text}],
+            "content": [{"type": "output_text", "annotations": [], "logprobs": likely, "text": reply.text}],
             "role": "assistant",
         }
     )
     text = asked.get("text")
+    given = asked.get("reasoning")
+    effort = _effort(model, given.get("effort") if isinstance(given, dict) else None)
+    thought = _reasoning(effort, reply, limit)
+    out = reply.output_tokens + thought
     form = text.get("format") if isinstance(text, dict) else None
-    reasoning = asked.get("reasoning")
-    effort = reasoning.get("effort") if isinstance(reasoning, dict) else None
     made = {
-        "id": f"resp_{stem}{secrets.token_hex(11)}",
+        "id": f"resp_{stem}{secrets.token_hex(12)}",
         "object": "response",
         "created_at": created_s,
         "status": "incomplete" if cut else "completed",
@@ -168,7 +209,7 @@ def _response(model: Model, asked: dict[str, Any], reply: Reply, created_s: int,
         "prompt_cache_retention": "in_memory",
         "reasoning": {
             "context": "current_turn",
-            "effort": effort or ("medium" if model.reasoning else None),
+            "effort": effort,
             "mode": "standard",
             "summary": None,
         },
@@ -189,20 +230,20 @@ def _response(model: Model, asked: dict[str, Any], reply: Reply, created_s: int,
             "web_search": {"num_requests": 0},
         },
         "tools": asked.get("tools") or [],
-        "top_logprobs": 0,
+        "top_logprobs": top,
         "top_p": asked.get("top_p", 1.0),
         "truncation": "disabled",
         "usage": {
             "input_tokens": reply.input_tokens,
             "input_tokens_details": {"cache_write_tokens": 0, "cached_tokens": 0},
-            "output_tokens": reply.output_tokens,
-            "output_tokens_details": {"reasoning_tokens": 0},
-            "total_tokens": reply.input_tokens + reply.output_tokens,
+            "output_tokens": out,
+            "output_tokens_details": {"reasoning_tokens": thought},
+            "total_tokens": reply.input_tokens + out,
         },
         "user": asked.get("user"),
         "metadata": asked.get("metadata") or {},
     }
-    return Made(dumps(made), reply.input_tokens, reply.output_tokens)
+    return Made(dumps(made), reply.input_tokens, out, thought)
 
 
 def _embeddings(model: Model, asked: dict[str, Any]) -> Made:
@@ -240,6 +281,26 @@ def _moderation(model: Model, asked: dict[str, Any]) -> Made:
         "category_applied_input_types": {name: ["text"] for name in _MODERATED},
     }
     made = {"id": f"modr-{ids.base62(24)}", "model": model.dated, "results": [result] * len(texts)}
+    return Made(dumps(made), 0, 0)
+
+
+def _video(model: Model, asked: dict[str, Any], created_s: int) -> Made:
+    """The job of a video, which is itself no part of the results."""
+    made = {
+        "id": f"video_{secrets.token_hex(24)}",
+        "object": "video",
+        "created_at": created_s,
+        "status": "completed",
+        "completed_at": created_s,
+        "error": None,
+        "expires_at": created_s + 3_600,
+        "model": model.dated,
+        "progress": 100,
+        "prompt": asked["prompt"],
+        "remixed_from_video_id": None,
+        "seconds": asked.get("seconds") or "4",
+        "size": asked.get("size") or "720x1280",
+    }
     return Made(dumps(made), 0, 0)
 
 

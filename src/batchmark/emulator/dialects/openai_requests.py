@@ -9,6 +9,7 @@ import msgspec
 
 from batchmark.emulator.answers import Ask
 from batchmark.emulator.catalog import Model
+from batchmark.emulator.dialects.likelihoods import MOST
 
 __all__ = ["ENDPOINTS", "ask", "embedding_inputs", "is_int", "refusal"]
 
@@ -20,6 +21,7 @@ ENDPOINTS = (
     "/v1/moderations",
     "/v1/images/generations",
     "/v1/images/edits",
+    "/v1/videos",
 )
 _MAX_INPUTS = 2048  # texts of one request
 _NEEDED = {"/v1/chat/completions": "messages", "/v1/completions": "prompt"}
@@ -141,12 +143,13 @@ def refusal(endpoint: str, body: dict[str, Any], model: Model | None) -> dict[st
         )
     if body.get("stream"):
         return _no("Streaming is not supported in the Batch API.", param="stream", code="unsupported_parameter")
-    needed = "prompt" if endpoint.startswith("/v1/images/") else _NEEDED.get(endpoint, "input")
+    needed = "prompt" if endpoint.startswith(("/v1/images/", "/v1/videos")) else _NEEDED.get(endpoint, "input")
     value = body.get(needed)
     if value is None:
         return _no(f"Missing required parameter: '{needed}'.", param=needed, code="missing_required_parameter")
     if endpoint == "/v1/chat/completions":
-        return _chat_refusal(value) or _sampling_refusal(body, model, chat=True)
+        found = _chat_refusal(value) or _sampling_refusal(body, model, chat=True)
+        return found or _likelihood_refusal(body, model, chat=True)
     if endpoint == "/v1/responses":
         if not isinstance(value, str | list) or not value:
             return _no("Invalid type for 'input': expected a string or an array.", param="input", code="invalid_type")
@@ -154,7 +157,7 @@ def refusal(endpoint: str, body: dict[str, Any], model: Model | None) -> dict[st
         if limit is not None and (not is_int(limit) or limit < 16):
             message = "Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16."
             return _no(message, param="max_output_tokens", code="integer_below_min_value")
-        return _sampling_refusal(body, model, chat=False)
+        return _sampling_refusal(body, model, chat=False) or _likelihood_refusal(body, model, chat=False)
     if endpoint == "/v1/embeddings":
         return _embedding_refusal(value, body, model)
     if endpoint == "/v1/moderations":
@@ -163,8 +166,13 @@ def refusal(endpoint: str, body: dict[str, Any], model: Model | None) -> dict[st
         return _no("'$.input' is invalid. Please check the API reference.", param="input", code=None)
     if endpoint.startswith("/v1/images/"):
         return _image_refusal(value, body)
+    if endpoint == "/v1/videos":
+        return _video_refusal(value, body)
     if not isinstance(value, str | list):
         return _no("Invalid type for 'prompt'.", param="prompt", code="invalid_type")
+    top = body.get("logprobs")
+    if top is not None and (not is_int(top) or not 0 <= top <= 5):
+        return _no("Invalid 'logprobs': expected an integer from 0 to 5.", param="logprobs", code="invalid_value")
     return _sampling_refusal(body, model, chat=False)
 
 
@@ -229,6 +237,23 @@ def _sampling_refusal(body: dict[str, Any], model: Model, *, chat: bool) -> dict
     return None
 
 
+def _likelihood_refusal(body: dict[str, Any], model: Model, *, chat: bool) -> dict[str, Any] | None:
+    """Whether the probabilities of tokens may be had in this way."""
+    on, top = body.get("logprobs") if chat else None, body.get("top_logprobs")
+    if on is not None and not isinstance(on, bool):
+        return _no("Invalid type for 'logprobs': expected a boolean.", param="logprobs", code="invalid_type")
+    if top is not None and (not is_int(top) or not 0 <= top <= MOST):
+        message = f"Invalid 'top_logprobs': expected an integer from 0 to {MOST}."
+        return _no(message, param="top_logprobs", code="invalid_value")
+    if chat and top is not None and not on:
+        message = "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled."
+        return _no(message, param="top_logprobs", code="invalid_value")
+    if on and model.reasoning:
+        message = "Unsupported parameter: 'logprobs' is not supported with this model."
+        return _no(message, param="logprobs", code="unsupported_parameter")
+    return None
+
+
 def _embedding_refusal(value: object, body: dict[str, Any], model: Model) -> dict[str, Any] | None:
     items: list[Any] = value if isinstance(value, list) else [value]
     if items and all(is_int(item) for item in items):
@@ -248,6 +273,15 @@ def _image_refusal(prompt: object, body: dict[str, Any]) -> dict[str, Any] | Non
     count = body.get("n")
     if count is not None and (not is_int(count) or not 1 <= count <= 10):
         return _no("Invalid 'n': expected 1 to 10.", param="n", code="invalid_value")
+    return None
+
+
+def _video_refusal(prompt: object, body: dict[str, Any]) -> dict[str, Any] | None:
+    if not isinstance(prompt, str):
+        return _no("Invalid type for 'prompt': expected a string.", param="prompt", code="invalid_type")
+    for name in ("seconds", "size"):
+        if body.get(name) is not None and not isinstance(body[name], str):
+            return _no(f"Invalid type for '{name}': expected a string.", param=name, code="invalid_type")
     return None
 
 

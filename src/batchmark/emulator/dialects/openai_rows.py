@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from json import dumps
 from json.encoder import encode_basestring_ascii as quoted
@@ -27,6 +28,7 @@ from batchmark.emulator.world import Batch, Outcome, World
 __all__ = ["OpenAIBook", "peek_model"]
 
 _MAX_PROBLEMS = 100
+_STRAGGLERS = 20  # one row in so many
 _CHAT = "/v1/chat/completions"
 _NOTHING_MORE: dict[str, Any] = {}  # all that a plain body asks is in its question
 
@@ -64,7 +66,7 @@ class OpenAIBook:
         seen: set[str] = set()
         model: str | None = None
         models: set[str] = set()
-        total = inputs = number = 0
+        total = inputs = number = refused = 0
         chat = batch.endpoint == _CHAT
 
         def bad(code: str, message: str, *, line: int | None, param: str | None = None) -> None:
@@ -84,6 +86,8 @@ class OpenAIBook:
                 and plain.custom_id not in seen
             ):
                 seen.add(plain.custom_id)
+                if not plain.is_good():
+                    refused += self._refused(batch.endpoint, decode(raw)["body"])
                 continue
             if total > self._max_rows:
                 message = f"The batch input file contains more requests than the limit of {self._max_rows}."
@@ -144,13 +148,20 @@ class OpenAIBook:
                 bad("model_mismatch", message, line=number, param="body.model")
             if batch.endpoint == "/v1/embeddings":
                 inputs += requests.embedding_inputs(body)
+            refused += self._refused(batch.endpoint, body)
         if total == 0 and not problems:
             bad("empty_file", "The batch input file is empty.", line=None)
         if inputs > self._max_inputs and not problems:
             message = f"The file asks for {inputs} embeddings; a batch may ask for {self._max_inputs}."
             bad("too_many_tasks", message, line=None)
         known = self._catalog.find(model)
-        return Checked(total=total, model=known.dated if known else batch.model, problems=problems)
+        name = known.dated if known else batch.model
+        return Checked(total=total, model=name, problems=problems, refused=refused)
+
+    def _refused(self, endpoint: str, body: dict[str, Any]) -> bool:
+        if self._verbatim:
+            return False
+        return requests.refusal(endpoint, body, self._catalog.find(body.get("model"))) is not None
 
     def read(self, batch: Batch, line: bytes) -> Row:
         if self._verbatim:
@@ -201,6 +212,9 @@ class OpenAISheet:
             facts.validated_at is None or facts.validated_at > facts.cancel_at
         )
         self._created_s = min(self._at_s, seconds(facts.begun_at or facts.created_at))
+        finished = facts.answered_at or facts.cancel_at or facts.expires_at
+        self._last_s = max(self._created_s, min(self._at_s, seconds(finished)))
+        self._luck = random.Random(batch.seed)
         self._kept_s = kept_s
         self._model = model or Model(name=batch.model, dated=batch.model, title="", released="2024-01-01")
         self._folder = world.scratch()
@@ -222,13 +236,20 @@ class OpenAISheet:
             self._line("error", row, row.refusal["status"], dumps({"error": row.refusal["error"]}))
             return
         model = self._model if row.ask is None else self._book.model(row.ask.model) or self._model
-        tool = None if row.ask is None else row.ask.tool
-        made = bodies.body(self._batch.endpoint, model, row.body, reply, self._created_s, tool)
+        made = bodies.body(self._batch.endpoint, model, row.body, reply, self._created(), row.ask)
         outcome = self._outcome
         outcome.succeeded += 1
         outcome.input_tokens += made.input_tokens
         outcome.output_tokens += made.output_tokens
+        outcome.reasoning_tokens += made.reasoning_tokens
         self._line("output", row, 200, made.text)
+
+    def _created(self) -> int:
+        """When the answer of the next row was made: along the run, now and then much later than its neighbours, as recorded."""
+        luck = self._luck.random()
+        place = self._outcome.succeeded / max(1, self._batch.total)
+        part = place + (1 - place) * luck * _STRAGGLERS if luck * _STRAGGLERS < 1 else place
+        return self._created_s + int(part * (self._last_s - self._created_s))
 
     def _passed_on(self, row: Row, reply: Reply, body: str) -> None:
         """Write what another server has answered."""
@@ -353,6 +374,7 @@ _KINDS = {
     "/v1/moderations": "moderation",
     "/v1/images/generations": "image",
     "/v1/images/edits": "image",
+    "/v1/videos": "video",
 }
 
 

@@ -53,19 +53,22 @@ class PlainOpenAI(_Strict, frozen=True):
     url: Literal["/v1/chat/completions"]
     body: _ChatBody
 
-    def ask(self) -> Ask | None:
-        """The question of a line; None where the model may refuse it."""
+    def is_good(self) -> bool:
+        """Whether its model surely takes it."""
         body = self.body
         model = _find_openai(body.model)
-        if model is None:
+        if model is None or (model.reasoning and body.max_tokens is not None):
+            return False
+        return not (model.default_sampling and (body.temperature is not None or body.top_p is not None))
+
+    def ask(self) -> Ask | None:
+        """The question of a line; None where the model may refuse it."""
+        if not self.is_good():
             return None
-        if model.default_sampling and (body.temperature is not None or body.top_p is not None):
-            return None
+        body = self.body
         limit = body.max_completion_tokens
-        if body.max_tokens is not None:
-            if model.reasoning:
-                return None
-            limit = body.max_tokens if limit is None else limit
+        if limit is None:
+            limit = body.max_tokens
         messages = tuple([("system" if one.role == "developer" else one.role, one.content) for one in body.messages])
         return Ask(model=body.model, messages=messages, max_tokens=limit)
 
