@@ -306,9 +306,10 @@ def test_a_job_that_still_runs_counts_as_not_done_up_to_the_last_look_at_it(
     account: Callable[..., Account], home: Path, folder: Path
 ) -> None:
     here = account("openai life nth=1 -> stuck 100000")
-    environment = clean_environment(home, **here.cloud.environment(), **QUICK)
+    environment = clean_environment(home, **here.cloud.environment(), **QUICK, PYTHONFAULTHANDLER="1")
     words = ["compare", *TARGETS[:4], "--requests", "2", "--jobs", "2"]
-    process = subprocess.Popen(command(words), cwd=folder, env=environment, stderr=subprocess.DEVNULL)
+    with (folder / "said").open("w") as said:
+        process = subprocess.Popen(command(words), cwd=folder, env=environment, stderr=said)
     deadline = time.monotonic() + 60
     ledger = home / "ledger.sqlite3"
     while not ledger.exists() or sum(job.ended_at is not None for job in all_jobs(ledger)) < 3:
@@ -318,7 +319,12 @@ def test_a_job_that_still_runs_counts_as_not_done_up_to_the_last_look_at_it(
     while time.monotonic() < ended + 6:  # how long the stuck one has waited is what this is about
         time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    process.wait(timeout=30)
+    try:
+        process.wait(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        process.wait()
+        pytest.fail(f"an interrupt did not end it:\n{(folder / 'said').read_text()}")
     assert here.run("report").code == 0
     stuck = next(each for each in document(folder)["jobs"] if each["state"] in ("queued", "running"))
     assert stuck["unfinished_s"] >= 4
