@@ -206,6 +206,22 @@ def test_other_endpoints_and_dialects_reach_it_too(tmp_path: Path, server: Serve
     assert reply is not None and reply.text == "heard from gemini's side"
 
 
+def test_nothing_is_made_up_beside_the_answers_of_a_server(tmp_path: Path, server: Server) -> None:
+    with start(tmp_path, server) as cloud:
+        claude = anthropic.Anthropic(base_url=f"{cloud.base_url}/anthropic", api_key="any")
+        params: Any = {
+            "model": "llama-tiny",
+            "max_tokens": 2_000,
+            "messages": [{"role": "user", "content": "think"}],
+            "thinking": {"type": "enabled", "budget_tokens": 1_024},
+        }
+        made = claude.messages.batches.create(requests=[{"custom_id": "a", "params": params}])
+        until(lambda: claude.messages.batches.retrieve(made.id).processing_status == "ended")
+        (line,) = claude.messages.batches.results(made.id)
+        assert line.result.type == "succeeded"
+        assert [block.type for block in line.result.message.content] == ["text"]
+
+
 def test_a_model_of_ones_own_choice_answers_whatever_the_rows_ask_for(tmp_path: Path, server: Server) -> None:
     with start(tmp_path, server, upstream_model="llama-tiny") as cloud:
         client = sdk(cloud)

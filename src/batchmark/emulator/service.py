@@ -180,8 +180,10 @@ class Service:
         return 0 if self.works is None else self.works.courier.test(hook, event.id, event.body)
 
     def nudge(self) -> None:
+        """Something may be due now: for whoever works on batches, and for whoever tells of them."""
         if self.works is not None:
             self.works.nudge()
+            self.works.courier.nudge()
 
 
 def _straight(plan: Schedule) -> Schedule:

@@ -104,7 +104,6 @@ class Works:
         with self._changed:
             self._generation += 1
             self._changed.notify_all()
-        self.courier.nudge()
 
     def fresh(self, batches: list[Batch]) -> tuple[list[Batch], int]:
         """The batches as they may be shown, and the moment of it.
@@ -358,6 +357,8 @@ class Works:
             )
             if changed == 1 and problems:
                 self._tell(batch.seq, Phase.FAILED, max(at, facts.validated_due))
+        if problems:
+            self.courier.nudge()
 
     def _answered(self, batch: Batch, at: int | None, *, expired: bool) -> None:
         self.world.store.run(
@@ -450,6 +451,7 @@ class Works:
             )
             if changed == 1:
                 self._tell(batch.seq, end, max(settled, due))
+        self.courier.nudge()
         if changed != 1:  # cancelled or deleted while we wrote: these files tell an old story
             for file_id in (outcome.output_file, outcome.error_file):
                 stored = None if file_id is None else self.world.file(batch.dialect, file_id)

@@ -73,7 +73,8 @@ class AnthropicBook:
                 tool=None if tool is None else tool["name"],
                 options=_options(params) if self._verbatim else (),
             )
-        return Row(id=item["custom_id"], body=params, ask=ask, refusal=error)
+        # Nothing is made up beside the answers of a server of one's own.
+        return Row(id=item["custom_id"], body={} if self._verbatim else params, ask=ask, refusal=error)
 
     def sheet(self, batch: Batch, end: Phase, at_ns: int) -> AnthropicSheet:
         return AnthropicSheet(self, self._world, batch, self._catalog)

@@ -112,7 +112,8 @@ class GeminiBook:
         read_numbers(request)
         refusal = why_refused(request)
         ask = None if refusal is not None else _ask(model.name, request, sampled=self._verbatim)
-        config = field(request, "generationConfig")
+        # Nothing is made up beside the answers of a server of one's own.
+        config = None if self._verbatim else field(request, "generationConfig")
         return Row(id=mark, body={"model": model, "config": config}, ask=ask, refusal=refusal)
 
     def sheet(self, batch: Batch, end: Phase, at_ns: int) -> GeminiSheet:
