@@ -435,3 +435,73 @@ def test_a_full_queue_names_its_limit(batch_cloud: BatchCloud) -> None:
     assert batch.errors.data is not None
     message = batch.errors.data[0].message or ""
     assert "Limit: 10 enqueued tokens." in message
+
+
+@pytest.mark.batch_cloud()
+def test_gemini_reads_bodies_in_single_quotes_as_its_guides_write_them(batch_cloud: BatchCloud) -> None:
+    headers = {"x-goog-api-key": "k", "content-type": "application/json"}
+    with httpx2.Client(base_url=_gemini(), headers=headers) as client:
+        start = {"x-goog-upload-protocol": "resumable", "x-goog-upload-command": "start"}
+        begun = client.post(
+            "/upload/v1beta/files", headers=start, content="{'file': {'display_name': 'it\\'s \"mine\"'}}"
+        )
+        assert begun.status_code == 200
+        command = {"x-goog-upload-command": "upload, finalize", "x-goog-upload-offset": "0"}
+        line = json.dumps({"key": "a", "request": {"contents": [{"parts": [{"text": "it's"}]}]}})
+        file = client.post(begun.headers["x-goog-upload-url"], headers=command, content=line).json()["file"]
+        assert file["displayName"] == 'it\'s "mine"'
+        body = f"{{'batch': {{'display_name': 'x', 'input_config': {{'file_name': '{file['name']}'}}}}}}"
+        made = client.post(f"/v1beta/models/{FLASH}:batchGenerateContent", content=body)
+        assert made.status_code == 200, made.text
+        assert client.post(f"/v1beta/models/{FLASH}:batchGenerateContent", content="{'batch: 1}").status_code == 400
+
+
+@pytest.mark.batch_cloud()
+def test_tools_and_schemas_count_as_input(batch_cloud: BatchCloud) -> None:
+    client = anthropic.Anthropic()
+    tool: Any = {"name": "f", "description": "d" * 400, "input_schema": {"type": "object"}}
+    asked: Any = {"model": "claude-haiku-4-5", "messages": QUESTION}
+    few = client.messages.count_tokens(**asked).input_tokens
+    many = client.messages.count_tokens(**asked, tools=[tool]).input_tokens
+    assert many - few > 100
+    (row,) = anthropic_results({"tools": [tool]})
+    assert row.message.usage.input_tokens == many
+    schema = {"type": "object", "properties": {"a" * 400: {"type": "string"}}}
+    plain, structured = gemini_responses({}, {"responseJsonSchema": schema, "responseMimeType": "application/json"})
+    counts = [one["response"]["usageMetadata"]["promptTokenCount"] for one in (plain, structured)]
+    assert counts[1] - counts[0] > 100
+    body: dict[str, Any] = {"model": "gpt-4o-mini", "messages": QUESTION}
+    form = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    first, second = openai_answers(body, body | {"response_format": form})
+    assert second["usage"]["prompt_tokens"] - first["usage"]["prompt_tokens"] > 100
+
+
+@pytest.mark.batch_cloud(answers="echo")
+def test_an_echo_that_must_fit_a_schema_is_made_up(batch_cloud: BatchCloud) -> None:
+    schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+    form = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    (made,) = openai_answers({"model": "gpt-4o-mini", "messages": QUESTION, "response_format": form})
+    assert isinstance(json.loads(made["choices"][0]["message"]["content"])["name"], str)
+
+
+@pytest.mark.batch_cloud()
+def test_the_services_own_hosts_need_no_prefix(batch_cloud: BatchCloud) -> None:
+    claude = {"host": "api.anthropic.com", "x-forwarded-proto": "https"}
+    client = anthropic.Anthropic(base_url=batch_cloud.base_url, default_headers=claude)
+    params: Any = {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": QUESTION}
+    made = client.messages.batches.create(requests=[{"custom_id": "a", "params": params}])
+    batch = client.messages.batches.retrieve(made.id)
+    assert batch.results_url == f"https://api.anthropic.com/v1/messages/batches/{made.id}/results"
+    google = {"host": "generativelanguage.googleapis.com", "x-goog-api-key": "k"}
+    start = {"x-goog-upload-protocol": "resumable", "x-goog-upload-command": "start"}
+    begun = httpx2.post(f"{batch_cloud.base_url}/upload/v1beta/files", headers=google | start)
+    assert begun.headers["x-goog-upload-url"].startswith(
+        "http://generativelanguage.googleapis.com/upload/v1beta/files?"
+    )
+
+
+@pytest.mark.batch_cloud()
+def test_gemini_image_models_bring_a_pixel(batch_cloud: BatchCloud) -> None:
+    (made,) = gemini_responses({}, model="gemini-2.5-flash-image")
+    parts = made["response"]["candidates"][0]["content"]["parts"]
+    assert parts[-1]["inlineData"]["mimeType"] == "image/png"

@@ -213,6 +213,14 @@ class App:
         return answer
 
 
+# A proxy that stands in for the services passes on their names: what they have at the root lies under a prefix here.
+_HOSTS = {
+    "api.openai.com": "/openai",
+    "api.anthropic.com": "/anthropic",
+    "generativelanguage.googleapis.com": "/gemini",
+}
+
+
 def _call(scope: Message) -> Call:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     server = scope.get("server") or ("127.0.0.1", 80)
@@ -222,12 +230,18 @@ def _call(scope: Message) -> Call:
     before = headers.get("x-forwarded-prefix", "").rstrip("/")
     path = scope["path"]
     if "://" in path[:10]:  # as clients write it that take us for a proxy
-        path = urlsplit(path).path or "/"
+        host, path = urlsplit(path).netloc or host, urlsplit(path).path or "/"
+    mounted = _HOSTS.get(host.partition(":")[0].lower(), "")
+    if mounted and not path.startswith(f"{mounted}/"):
+        path = mounted + path
+    else:
+        mounted = ""
     return Call(
         method=scope["method"],
         path=path,
         query=dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
         headers=headers,
+        mounted=mounted,
         base_url=f"{scheme.partition(',')[0].strip()}://{host.partition(',')[0].strip()}{before}",
         args={},
     )

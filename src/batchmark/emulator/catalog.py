@@ -198,6 +198,8 @@ GEMINI: tuple[Model, ...] = (
     _gemini("gemini-2.5-pro", "Gemini 2.5 Pro", "2025-06-17"),
     _gemini("gemini-2.5-flash", "Gemini 2.5 Flash", "2025-06-17"),
     _gemini("gemini-2.5-flash-lite", "Gemini 2.5 Flash-Lite", "2025-07-22"),
+    _gemini("gemini-2.5-flash-image", "Gemini 2.5 Flash Image", "2025-10-02", kind="image"),
+    _gemini("gemini-3-pro-image-preview", "Gemini 3 Pro Image Preview", "2025-11-20", kind="image"),
     _gemini("gemini-2.5-flash-preview-tts", "Gemini 2.5 Flash Preview TTS", "2025-05-20", batch=False, kind="other"),
     _gemini("gemini-3-flash-preview", "Gemini 3 Flash Preview", "2025-12-17"),
     _gemini("gemini-3.1-pro-preview", "Gemini 3.1 Pro Preview", "2026-02-19"),

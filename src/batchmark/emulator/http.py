@@ -69,6 +69,7 @@ class Call:
     query: dict[str, str]
     headers: dict[str, str]
     base_url: str  # scheme and host as the client wrote them
+    mounted: str = ""  # the prefix of its dialect, where the client called a service by its own host and knows none
     args: dict[str, str]
     body: bytes = b""
     body_path: Path | None = None
@@ -81,6 +82,10 @@ class Call:
     stored: int | None = None  # the sequence number of the batch that the call made
     hide_ns: int = 0  # a fault: how long a batch made by this call stays unseen
     lag_ns: int = 0  # a fault: how old a batch must be for this call to see it
+
+    def url(self, path: str) -> str:
+        """How the client reaches a path of ours."""
+        return self.base_url + path.removeprefix(self.mounted)
 
     def raw_body(self) -> bytes:
         """The whole body in memory: only for routes whose limit is small."""

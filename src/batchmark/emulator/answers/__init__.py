@@ -32,6 +32,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     messages: tuple[tuple[str, str], ...]  # (role, text), roles system|user|assistant
     max_tokens: int | None
     json_schema: str | None = None  # raw JSON schema when the row asks for structured output
+    beside: int = 0  # tokens of tools and schemas, which count as input
     tool: str | None = None  # the tool that must be called: the answer is then its arguments, by that schema
     options: tuple[tuple[str, Any], ...] = ()  # how to sample, in OpenAI's words: only for a source that is `verbatim`
     endpoint: str = ""  # where an OpenAI row would be sent, and

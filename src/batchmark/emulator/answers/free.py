@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from batchmark.emulator.answers import AnswersClosed
 
-__all__ = ["CHARACTERS", "FreeSource", "count_prompt", "count_tokens"]
+__all__ = ["CHARACTERS", "PIXEL", "FreeSource", "count_beside", "count_prompt", "count_tokens"]
 
 CHARACTERS = 4  # of a token
+# A transparent one, as PNG in base64.
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 _FRAME, _MESSAGE = 3, 4  # tokens around a conversation and around each of its messages
 
 
@@ -20,6 +24,11 @@ def count_tokens(text: str) -> int:
 def count_prompt(messages: Iterable[tuple[str, str]]) -> int:
     """The tokens of a conversation of (role, text)."""
     return _FRAME + sum(_MESSAGE + count_tokens(text) for _, text in messages)
+
+
+def count_beside(*values: object) -> int:
+    """The tokens of tools and schemas, as JSON; what is empty costs nothing."""
+    return sum(count_tokens(msgspec.json.encode(value).decode()) for value in values if value)
 
 
 class FreeSource:

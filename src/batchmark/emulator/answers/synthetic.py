@@ -44,7 +44,7 @@ class Synthetic(FreeSource):
     def answer(self, ask: Ask, dropped: Callable[[], bool] = never) -> Reply:
         self.check_open()
         mark = crc32(ask.model.encode("utf-8", "surrogatepass"))
-        input_tokens = 3  # `count_prompt` in the same pass: this is done for every row
+        input_tokens = 3 + ask.beside  # `count_prompt` in the same pass: this is done for every row
         for role, text in ask.messages:
             mark = crc32(text.encode("utf-8", "surrogatepass"), mark + len(role))
             input_tokens += 4 + (len(text) + 3) // 4

@@ -11,7 +11,7 @@ from batchmark.emulator.answers.free import count_prompt
 from batchmark.emulator.catalog import Model
 from batchmark.emulator.clock import microseconds, ns
 from batchmark.emulator.dialects.anthropic_envelope import sift
-from batchmark.emulator.dialects.anthropic_rows import NEW_VERSION, AnthropicBook, messages_of, refusal
+from batchmark.emulator.dialects.anthropic_rows import NEW_VERSION, AnthropicBook, messages_of, refusal, tokens_beside
 from batchmark.emulator.dialects.anthropic_wire import error, page, paging, refused, request_id
 from batchmark.emulator.dialects.words import shown_word
 from batchmark.emulator.http import Answer, Body, Call, Route, decode_object, json_answer
@@ -219,7 +219,7 @@ class Anthropic:
             "expires_at": microseconds(facts.created_at + ns(batch.promised_s)),
             "archived_at": None if archived is None else microseconds(archived),
             "cancel_initiated_at": None if facts.cancel_at is None else microseconds(facts.cancel_at),
-            "results_url": f"{call.base_url}{self.prefix}/v1/messages/batches/{batch.id}/results" if ended else None,
+            "results_url": call.url(f"{self.prefix}/v1/messages/batches/{batch.id}/results") if ended else None,
         }
 
     # Models and tokens
@@ -258,7 +258,7 @@ class Anthropic:
         why = refusal(params, model, version=call.headers["anthropic-version"], batched=False)
         if why is not None:
             raise refused(why["type"], why["message"], status=404 if why["type"] == "not_found_error" else 400)
-        tokens = count_prompt(messages_of(params))
+        tokens = count_prompt(messages_of(params)) + tokens_beside(params)
         return json_answer({"input_tokens": tokens})
 
 

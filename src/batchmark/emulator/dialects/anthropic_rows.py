@@ -13,6 +13,7 @@ import msgspec
 
 from batchmark.emulator import ids
 from batchmark.emulator.answers import Ask, Reply
+from batchmark.emulator.answers.free import count_beside
 from batchmark.emulator.catalog import Catalog, Model
 from batchmark.emulator.dialects.failures import row_failure
 from batchmark.emulator.dialects.plain import anthropic_row
@@ -23,7 +24,7 @@ from batchmark.emulator.rows import Checked, Row, Twist, Unrun
 from batchmark.emulator.service import Service
 from batchmark.emulator.world import Batch, Outcome, World
 
-__all__ = ["NEW_VERSION", "AnthropicBook", "messages_of", "refusal"]
+__all__ = ["NEW_VERSION", "AnthropicBook", "messages_of", "refusal", "tokens_beside"]
 
 NEW_VERSION = "2026-10-21"
 _SAMPLING = ("temperature", "top_p", "top_k")
@@ -70,6 +71,7 @@ class AnthropicBook:
                 messages=messages_of(params),
                 max_tokens=params["max_tokens"],
                 json_schema=_schema(params) if tool is None else _arguments(tool),
+                beside=tokens_beside(params),
                 tool=None if tool is None else tool["name"],
                 options=_options(params) if self._verbatim else (),
             )
@@ -196,6 +198,11 @@ def _message(model: Model, reply: Reply, ask: Ask, thinking: Any) -> bytes:
         b'"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0},"output_tokens":%d%b,'
         b'"service_tier":"batch","inference_geo":"not_available"}}'
     ) % (_encode(model.dated), ids.base58(22).encode(), content, stop, reply.input_tokens, out, details)
+
+
+def tokens_beside(params: dict[str, Any]) -> int:
+    """The tokens of what is sent beside the conversation: tools and a schema."""
+    return count_beside(params.get("tools"), _schema(params))
 
 
 def messages_of(params: dict[str, Any]) -> tuple[tuple[str, str], ...]:

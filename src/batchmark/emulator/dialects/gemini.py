@@ -21,11 +21,20 @@ from batchmark.emulator.dialects.gemini_rows import (
     field,
     read_numbers,
     texts_of,
+    tokens_beside,
     why_refused,
 )
-from batchmark.emulator.dialects.gemini_wire import answer, error, page_size, page_start, page_token, refused
+from batchmark.emulator.dialects.gemini_wire import (
+    answer,
+    error,
+    page_size,
+    page_start,
+    page_token,
+    read_object,
+    refused,
+)
 from batchmark.emulator.dialects.words import shown_word, word
-from batchmark.emulator.http import Answer, Body, Call, Route, decode_object
+from batchmark.emulator.http import Answer, Body, Call, Route
 from batchmark.emulator.life import Phase, Standing, standing
 from batchmark.emulator.service import Service, good_key
 from batchmark.emulator.world import Batch, Outcome, StoredFile
@@ -129,7 +138,7 @@ class Gemini:
     def subject(self, call: Call) -> tuple[str, list[str]]:
         name = call.args.get("id", "")
         if call.method == "POST" and "/models/" in call.path:
-            batch = (decode_object(call.body) or {}).get("batch")
+            batch = (read_object(call.body) or {}).get("batch")
             title = field(batch, "displayName")
             return name, [title] if isinstance(title, str) else []
         if "/files/" in call.path:  # a result file is named after its batch
@@ -151,7 +160,7 @@ class Gemini:
             raise refused(
                 400, "INVALID_ARGUMENT", f"Request payload size exceeds the limit: {self._most_inline} bytes."
             )
-        body = decode_object(call.body)
+        body = read_object(call.body)
         batch = None if body is None else body.get("batch")
         if body is None or not isinstance(batch, dict):
             what = "Invalid JSON payload received." if body is None else "* BatchRequest.batch: batch is required."
@@ -353,7 +362,7 @@ class Gemini:
 
     def _count(self, call: Call) -> Answer:
         self._model(call, "countTokens")
-        body = None if call.too_large else decode_object(call.body)
+        body = None if call.too_large else read_object(call.body)
         if body is None:
             raise refused(400, "INVALID_ARGUMENT", "Invalid JSON payload received.")
         whole = field(body, "generateContentRequest")
@@ -370,7 +379,7 @@ class Gemini:
             if whole is None:
                 message = message.replace("GenerateContentRequest", "CountTokensRequest")
             raise refused(400, "INVALID_ARGUMENT", message)
-        tokens = count_prompt(texts_of(request))
+        tokens = count_prompt(texts_of(request)) + tokens_beside(request)
         return answer({"totalTokens": tokens, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": tokens}]})
 
 

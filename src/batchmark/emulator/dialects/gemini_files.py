@@ -14,8 +14,16 @@ import msgspec
 from batchmark.emulator import ids
 from batchmark.emulator.clock import SECOND, nanoseconds
 from batchmark.emulator.dialects.gemini_rows import field
-from batchmark.emulator.dialects.gemini_wire import NAME, answer, page_size, page_start, page_token, refused
-from batchmark.emulator.http import Answer, Call, Refused, decode_object
+from batchmark.emulator.dialects.gemini_wire import (
+    NAME,
+    answer,
+    page_size,
+    page_start,
+    page_token,
+    read_object,
+    refused,
+)
+from batchmark.emulator.http import Answer, Call, Refused
 from batchmark.emulator.service import Service
 from batchmark.emulator.world import StoredFile
 
@@ -64,7 +72,7 @@ class GeminiFiles:
         if call.size > _MOST_DESCRIBED:  # before it is read into memory
             raise refused(400, "INVALID_ARGUMENT", f"The description of a file may have {_MOST_DESCRIBED} bytes.")
         raw = call.raw_body()
-        body = decode_object(raw) if raw.strip() else {}
+        body = read_object(raw) if raw.strip() else {}
         file = {} if body is None else body.get("file", {})
         if body is None or not isinstance(file, dict):
             raise refused(400, "INVALID_ARGUMENT", "Invalid JSON payload received.")
@@ -85,7 +93,7 @@ class GeminiFiles:
             "INSERT INTO uploads VALUES (?, 'gemini', ?, ?, 0, 'active', ?)",
             (upload_id, msgspec.json.encode(spec).decode(), path.name, self._world.now()),
         )
-        url = f"{call.base_url}{call.path}?upload_id={upload_id}&upload_protocol=resumable"
+        url = f"{call.url(call.path)}?upload_id={upload_id}&upload_protocol=resumable"
         return answer(
             {},
             headers={
@@ -160,7 +168,7 @@ class GeminiFiles:
         if call.malformed is not None or len(call.parts) != 2:
             raise refused(400, "INVALID_ARGUMENT", "Expected a part with the metadata and one with the content.")
         described, content = call.parts
-        body = decode_object(described.path.read_bytes() if described.size < 1 << 20 else b"")
+        body = read_object(described.path.read_bytes() if described.size < 1 << 20 else b"")
         file = None if body is None else body.get("file", {})
         if not isinstance(file, dict):
             raise refused(400, "INVALID_ARGUMENT", "The metadata part is no JSON object with a file.")
@@ -245,7 +253,7 @@ def view(call: Call, stored: StoredFile) -> dict[str, Any]:
     """A File resource; absent where there is nothing to say, as proto-JSON leaves it."""
     found = re.match(r"/gemini/(?:upload/|download/)?(v1beta|v1)/", call.path)
     version = "v1beta" if found is None else found.group(1)
-    uri = f"{call.base_url}/gemini/{version}/files/{stored.id}"
+    uri = call.url(f"/gemini/{version}/files/{stored.id}")
     shown: dict[str, Any] = {"name": f"files/{stored.id}"}
     if stored.name:
         shown["displayName"] = stored.name

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from batchmark.emulator import ids
 from batchmark.emulator.clock import nanoseconds
 from batchmark.emulator.dialects.gemini_rows import field
-from batchmark.emulator.dialects.gemini_wire import answer, page_size, page_start, page_token, refused
+from batchmark.emulator.dialects.gemini_wire import (
+    NAME,
+    answer,
+    page_size,
+    page_start,
+    page_token,
+    read_object,
+    refused,
+)
 from batchmark.emulator.dialects.news import gemini_ping
 from batchmark.emulator.hooks import Hook, good_url
-from batchmark.emulator.http import Answer, Call, decode_object, json_answer
+from batchmark.emulator.http import Answer, Call, json_answer
 from batchmark.emulator.service import Service
 
 __all__ = ["KEYS_PATH", "GeminiHooks", "job_hooks"]
@@ -56,9 +65,16 @@ class GeminiHooks:
         body = _body(call)
         if body.get("uri") is None:
             raise refused(400, "INVALID_ARGUMENT", "* CreateWebhookRequest.webhook.uri: uri is required.")
+        wanted = call.query.get("webhook_id") or call.query.get("webhookId")
+        if wanted is not None and re.fullmatch(NAME, wanted) is None:
+            raise refused(
+                400, "INVALID_ARGUMENT", "Invalid value at 'webhook_id': lower-case letters, digits and dashes."
+            )
+        if wanted is not None and self._hooks.get("gemini", wanted) is not None:
+            raise refused(409, "ALREADY_EXISTS", f"The webhook {wanted} already exists.")
         made = self._hooks.add(
             "gemini",
-            ids.lower36(24),
+            wanted or ids.lower36(24),
             name=_name(body.get("name")),
             url=_uri(body["uri"]),
             events=_events(body.get("subscribed_events")),
@@ -128,7 +144,7 @@ class GeminiHooks:
 def _body(call: Call) -> dict[str, Any]:
     if not call.body:
         return {}
-    body = None if call.too_large else decode_object(call.body)
+    body = None if call.too_large else read_object(call.body)
     if body is None:
         raise refused(400, "INVALID_ARGUMENT", "Invalid JSON payload received.")
     return {_SNAKE.get(name, name): value for name, value in body.items()}

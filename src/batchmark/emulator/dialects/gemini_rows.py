@@ -12,7 +12,7 @@ import msgspec
 
 from batchmark.emulator import ids
 from batchmark.emulator.answers import Ask, Reply
-from batchmark.emulator.answers.free import count_tokens
+from batchmark.emulator.answers.free import PIXEL, count_beside, count_tokens
 from batchmark.emulator.catalog import Model
 from batchmark.emulator.clock import SECOND
 from batchmark.emulator.dialects.failures import row_failure
@@ -26,7 +26,17 @@ from batchmark.emulator.service import Service
 from batchmark.emulator.vectors import vector_text
 from batchmark.emulator.world import Batch, Outcome, World
 
-__all__ = ["EMBED", "GENERATE", "GeminiBook", "field", "read_numbers", "text_of", "texts_of", "why_refused"]
+__all__ = [
+    "EMBED",
+    "GENERATE",
+    "GeminiBook",
+    "field",
+    "read_numbers",
+    "text_of",
+    "texts_of",
+    "tokens_beside",
+    "why_refused",
+]
 
 GENERATE = "batchGenerateContent"
 EMBED = "asyncBatchEmbedContent"
@@ -266,6 +276,13 @@ def text_of(content: object) -> str:
     return "\n".join(pieces)
 
 
+def tokens_beside(request: dict[str, Any]) -> int:
+    """The tokens of what is sent beside the conversation: tools and a schema."""
+    config = field(request, "generationConfig")
+    schema = field(config, "responseJsonSchema") or field(config, "responseSchema")
+    return count_beside(request.get("tools"), schema)
+
+
 def texts_of(request: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     """The conversation of a request in the common shape."""
     found: list[tuple[str, str]] = []
@@ -383,6 +400,7 @@ def _ask(model: str, request: dict[str, Any], *, sampled: bool) -> Ask:
         messages=texts_of(request),
         max_tokens=field(config, "maxOutputTokens"),
         json_schema=text,
+        beside=tokens_beside(request),
         tool=None if tool is None else tool["name"],
         options=tuple(options),
     )
@@ -423,6 +441,9 @@ def _response(model: Model, reply: Reply, ask: Ask | None, config: object) -> by
     parts = b'{"text":%b}' % _encode(reply.text) if reply.text else b""
     if tool is not None:  # a call that was cut has no arguments
         parts = _encode({"functionCall": {"name": tool, "args": _decoded(reply.text.encode()) or {}}})
+    if model.kind == "image":
+        picture = b'{"inlineData":{"mimeType":"image/png","data":"%b"}}' % PIXEL.encode()
+        parts = parts + b"," + picture if parts else picture
     thoughts, count, more = (spent(reply, limit) if model.thinks else 0), 1, b""
     if config is not None:
         thinking = field(config, "thinkingConfig")

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import Any
 
-from batchmark.emulator.http import Answer, Call, Refused, pretty_answer
+from batchmark.emulator.http import Answer, Call, Refused, decode_object, pretty_answer
 
-__all__ = ["NAME", "answer", "error", "page_size", "page_start", "page_token", "refused"]
+__all__ = ["NAME", "answer", "error", "page_size", "page_start", "page_token", "read_object", "refused"]
 
 NAME = r"[a-z0-9-]{1,60}"
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"' + r"|'(?:[^'\\]|\\.)*+'", re.DOTALL)
+_MARK = re.compile(r'\\.|"', re.DOTALL)
+_MARKS = {"\\'": "'", '"': '\\"'}
 
 
 def answer(value: object, *, headers: dict[str, str] | None = None) -> Answer:
@@ -30,6 +34,25 @@ def error(code: int, status: str, message: str, details: list[dict[str, Any]] | 
 
 def refused(code: int, status: str, message: str, details: list[dict[str, Any]] | None = None) -> Refused:
     return Refused(error(code, status, message, details))
+
+
+def read_object(raw: bytes) -> dict[str, Any] | None:
+    """The JSON object in a body, which may have its strings in single quotes: Google's own guides write it so for curl."""
+    found = decode_object(raw)
+    if found is None and b"'" in raw:
+        try:
+            found = decode_object(_STRING.sub(_in_double_quotes, raw.decode()).encode())
+        except UnicodeDecodeError:
+            return None
+    return found
+
+
+def _in_double_quotes(found: re.Match[str]) -> str:
+    text = found.group()
+    if text[0] == '"':
+        return text
+    inner = _MARK.sub(lambda mark: _MARKS.get(mark.group(), mark.group()), text[1:-1])
+    return f'"{inner}"'
 
 
 def page_size(call: Call, *, default: int, most: int) -> int:

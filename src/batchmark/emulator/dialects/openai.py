@@ -294,7 +294,7 @@ class OpenAI:
             message = f"The model `{model.name}` is not supported with the Responses API."
             raise refused(message, param="model", code="unsupported_model")
         asked = ask("/v1/responses", body)
-        tokens = count_prompt(asked.messages if asked is not None else ())
+        tokens = 0 if asked is None else count_prompt(asked.messages) + asked.beside
         return pretty_answer({"object": "response.input_tokens", "input_tokens": tokens})
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from batchmark.emulator import ids
 from batchmark.emulator.answers import Ask, Reply
-from batchmark.emulator.answers.free import count_tokens
+from batchmark.emulator.answers.free import PIXEL, count_tokens
 from batchmark.emulator.catalog import Model
 from batchmark.emulator.dialects.likelihoods import openai_logprobs, plain_logprobs
 from batchmark.emulator.dialects.openai_requests import is_int
@@ -36,7 +36,6 @@ _MODERATED = (
     "violence",
     "violence/graphic",
 )
-_IMAGE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="  # one pixel
 _REASONING_STEP = 64
 _ENCRYPTED = "reasoning.encrypted_content"
 _LIKELY = "message.output_text.logprobs"
@@ -311,7 +310,7 @@ def _images(asked: dict[str, Any], created_s: int) -> Made:
     body = {
         "created": created_s,
         "background": "transparent",
-        "data": [{"b64_json": _IMAGE}] * count,
+        "data": [{"b64_json": PIXEL}] * count,
         "output_format": "png",
         "quality": "low",
         "size": "1024x1024",

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from batchmark.emulator.answers import Ask
+from batchmark.emulator.answers.free import count_beside
 from batchmark.emulator.catalog import Model
 from batchmark.emulator.dialects.likelihoods import MOST
 
@@ -43,6 +44,7 @@ def ask(endpoint: str, body: dict[str, Any]) -> Ask | None:
             messages=_messages(body["messages"]),
             max_tokens=limit,
             json_schema=arguments or _schema(form, inner),
+            beside=count_beside(body.get("tools"), inner),
             tool=tool,
         )
     if endpoint == "/v1/responses":
@@ -58,6 +60,7 @@ def ask(endpoint: str, body: dict[str, Any]) -> Ask | None:
             messages=messages,
             max_tokens=body.get("max_output_tokens"),
             json_schema=arguments or _schema(form, inner),
+            beside=count_beside(body.get("tools"), inner),
             tool=tool,
         )
     if endpoint == "/v1/completions":
