@@ -69,6 +69,7 @@ PEERS: tuple[Peer, ...] = (
         | ANTHROPIC
         | {"GOOGLE_GENERATIVE_AI_BASE_URL": "{url}/gemini/v1beta", "GOOGLE_GENERATIVE_AI_API_KEY": "any"},
     ),
+    Peer(name="chatlas", scripts=("chatlas/life.py",), environment=OPENAI | ANTHROPIC | GEMINI),
     Peer(name="autobatcher", scripts=("autobatcher/life.py",), environment=OPENAI),
     Peer(name="groq", scripts=("groq/life.py",), environment={"GROQ_BASE_URL": "{url}", "GROQ_API_KEY": "any"}),
     Peer(name="any-llm", scripts=("any-llm/life.py",), environment=OPENAI | ANTHROPIC | GEMINI),
