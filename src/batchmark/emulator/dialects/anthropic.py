@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from batchmark.emulator import ids
 from batchmark.emulator.answers.free import count_prompt
 from batchmark.emulator.catalog import Model
@@ -13,6 +15,7 @@ from batchmark.emulator.clock import microseconds, ns
 from batchmark.emulator.dialects.anthropic_envelope import sift
 from batchmark.emulator.dialects.anthropic_rows import NEW_VERSION, AnthropicBook, messages_of, refusal, tokens_beside
 from batchmark.emulator.dialects.anthropic_wire import error, page, paging, refused, request_id
+from batchmark.emulator.dialects.views import Views
 from batchmark.emulator.dialects.words import shown_word
 from batchmark.emulator.http import Answer, Body, Call, Route, decode_object, json_answer
 from batchmark.emulator.life import standing
@@ -37,6 +40,7 @@ class Anthropic:
         self._world = service.world
         self._catalog = service.catalogs[self.name]
         self._kept_s = service.limits[self.name]["results_kept_s"]
+        self._views = Views()
         self.book = AnthropicBook(service)
         batches = "/v1/messages/batches"
         whole = service.most("anthropic", "max_bytes")
@@ -155,7 +159,8 @@ class Anthropic:
             found = self._world.list_batches(self.name, limit=limit + 1, before=anchor, lag_ns=call.lag_ns)
             wanted = found[:limit]
         shown, now = self._service.fresh(wanted)
-        return page([self._view(call, batch, now) for batch in shown], more=len(found) > limit)
+        views = [self._listed(call, batch, now) for batch in shown]
+        return page(views, [batch.id for batch in shown], more=len(found) > limit)
 
     def _cancel(self, call: Call) -> Answer:
         (batch,), now = self._service.fresh([self._batch(call)])
@@ -196,6 +201,14 @@ class Anthropic:
             return None
         at = batch.facts.created_at + ns(self._kept_s)
         return at if now >= at else None
+
+    def _listed(self, call: Call, batch: Batch, now: int) -> dict[str, Any] | msgspec.Raw:
+        how = (call.base_url, call.mounted, self._archived(batch, now) is not None)
+        known = self._views.get(batch, how)
+        if known is not None:
+            return known
+        made = self._view(call, batch, now)
+        return self._views.keep(batch, made, how) if made["ended_at"] is not None else made
 
     def _view(self, call: Call, batch: Batch, now: int) -> dict[str, Any]:
         facts = batch.facts
@@ -240,7 +253,8 @@ class Anthropic:
             more = start > 0
         else:
             more = stop - start > limit
-        return page([_model_view(model) for model in models[start:stop][:limit]], more=more)
+        chosen = models[start:stop][:limit]
+        return page([_model_view(model) for model in chosen], [model.dated for model in chosen], more=more)
 
     def _retrieve_model(self, call: Call) -> Answer:
         model = self._catalog.find(call.args["id"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from batchmark.emulator import ids
 from batchmark.emulator.http import Answer, Call, Refused, json_answer
@@ -35,6 +35,7 @@ def paging(call: Call) -> tuple[int, str | None, str | None]:
     return int(text), after, before
 
 
-def page(items: list[dict[str, Any]], *, more: bool) -> Answer:
-    first, last = (items[0]["id"], items[-1]["id"]) if items else (None, None)
+def page(items: Sequence[object], names: Sequence[str], *, more: bool) -> Answer:
+    """`names`: the ids of the items."""
+    first, last = (names[0], names[-1]) if names else (None, None)
     return json_answer({"data": items, "has_more": more, "first_id": first, "last_id": last})

@@ -33,6 +33,7 @@ from batchmark.emulator.dialects.gemini_wire import (
     read_object,
     refused,
 )
+from batchmark.emulator.dialects.views import Views
 from batchmark.emulator.dialects.words import shown_word, word
 from batchmark.emulator.http import Answer, Body, Call, Route
 from batchmark.emulator.life import Phase, Standing, standing
@@ -55,6 +56,7 @@ class Gemini:
         self._service = service
         self._world = service.world
         self._catalog = service.catalogs[self.name]
+        self._views = Views()
         self.book = GeminiBook(service)
         files, hooks = GeminiFiles(service), GeminiHooks(service)
         whole = service.most("gemini", "max_bytes") + (1 << 20)
@@ -266,7 +268,7 @@ class Gemini:
         shown, now = self._service.fresh(found[:size])
         body: dict[str, Any] = {}
         if shown:
-            body["operations"] = [self._operation(batch, now, inline=False) for batch in shown]
+            body["operations"] = [self._listed(batch, now) for batch in shown]
         if len(found) > size:
             body["nextPageToken"] = page_token(found[size - 1].seq)
         return answer(body)
@@ -284,6 +286,13 @@ class Gemini:
     def _delete(self, call: Call) -> Answer:
         self._world.delete_batch(self._batch(call))
         return answer({})
+
+    def _listed(self, batch: Batch, now: int) -> dict[str, Any] | msgspec.Raw:
+        known = self._views.get(batch)
+        if known is not None:
+            return known
+        made = self._operation(batch, now, inline=False)
+        return self._views.keep(batch, made) if made.get("done") else made
 
     def _operation(self, batch: Batch, now: int, *, inline: bool = True) -> dict[str, Any]:
         facts = batch.facts
