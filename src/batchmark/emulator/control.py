@@ -148,7 +148,7 @@ class Control:
                 return _wrong("the clock goes back only where nothing has happened yet: reset the world first")
         else:
             return _wrong(how)
-        self._service.nudge()
+        self._service.clock_moved()
         return json_answer(self._clock())
 
     def _reset(self, call: Call) -> Answer:

@@ -180,9 +180,14 @@ class Service:
         return 0 if self.works is None else self.works.courier.test(hook, event.id, event.body)
 
     def nudge(self) -> None:
-        """Something may be due now: for whoever works on batches, and for whoever tells of them."""
+        """A batch may have something to be done now."""
         if self.works is not None:
             self.works.nudge()
+
+    def clock_moved(self) -> None:
+        """Anything may be due now, news that were to go out later too."""
+        self.nudge()
+        if self.works is not None:
             self.works.courier.nudge()
 
 

@@ -202,13 +202,11 @@ class Anthropic:
         at = batch.facts.created_at + ns(self._kept_s)
         return at if now >= at else None
 
-    def _listed(self, call: Call, batch: Batch, now: int) -> dict[str, Any] | msgspec.Raw:
-        how = (call.base_url, call.mounted, self._archived(batch, now) is not None)
+    def _listed(self, call: Call, batch: Batch, now: int) -> msgspec.Raw:
+        word = shown_word(batch, standing(batch.facts, now), now)
+        how = (word, call.base_url, call.mounted, self._archived(batch, now) is not None)
         known = self._views.get(batch, how)
-        if known is not None:
-            return known
-        made = self._view(call, batch, now)
-        return self._views.keep(batch, made, how) if made["ended_at"] is not None else made
+        return known or self._views.keep(batch, self._view(call, batch, now), how)
 
     def _view(self, call: Call, batch: Batch, now: int) -> dict[str, Any]:
         facts = batch.facts

@@ -287,12 +287,12 @@ class Gemini:
         self._world.delete_batch(self._batch(call))
         return answer({})
 
-    def _listed(self, batch: Batch, now: int) -> dict[str, Any] | msgspec.Raw:
-        known = self._views.get(batch)
-        if known is not None:
-            return known
-        made = self._operation(batch, now, inline=False)
-        return self._views.keep(batch, made) if made.get("done") else made
+    def _listed(self, batch: Batch, now: int) -> msgspec.Raw:
+        stand = standing(batch.facts, now)
+        counts = None if stand.phase.terminal or stand.begun_at is None else self._service.done(batch, now)
+        how = (stand.phase, counts, shown_word(batch, stand, now) if batch.faults else None)
+        known = self._views.get(batch, how)
+        return known or self._views.keep(batch, self._operation(batch, now, inline=False), how)
 
     def _operation(self, batch: Batch, now: int, *, inline: bool = True) -> dict[str, Any]:
         facts = batch.facts
