@@ -46,6 +46,7 @@ class Courier:
         self._hooks = hooks
         self._remote = remote
         self._client: httpx2.Client | None = None
+        self._making = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
         self._changed = threading.Condition()
         self._nudged = False
@@ -69,10 +70,13 @@ class Courier:
         if self._thread.ident is None:
             return True
         self._thread.join(1.0)
-        if self._client is not None:
-            self._client.close()  # so that no delivery waits on for its receiver
-        if self._pool is not None:
-            self._pool.shutdown(wait=True)
+        for _ in range(
+            2
+        ):  # so that no delivery waits on for its receiver, and once more for one that was about to begin
+            if self._client is not None:
+                self._client.close()
+            if self._pool is not None:
+                self._pool.shutdown(wait=True)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
@@ -102,11 +106,12 @@ class Courier:
         return self._pool
 
     def _ready_client(self) -> httpx2.Client:
-        if self._client is None:
-            import httpx2
+        with self._making:  # one, whichever thread needs it first: a second would never be closed
+            if self._client is None:
+                import httpx2
 
-            self._client = httpx2.Client(timeout=_TIMEOUT_S, follow_redirects=False, trust_env=False)
-        return self._client
+                self._client = httpx2.Client(timeout=_TIMEOUT_S, follow_redirects=False, trust_env=False)
+            return self._client
 
     def _deliver(self, notice: Notice) -> None:
         try:
