@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, TypeGuard
 
 import msgspec
 
@@ -24,6 +24,7 @@ __all__ = [
     "decode",
     "decode_object",
     "discard",
+    "is_int",
     "json_answer",
     "pretty_answer",
     "too_deep",
@@ -198,6 +199,11 @@ def decode_object(raw: bytes) -> dict[str, Any] | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def is_int(value: object) -> TypeGuard[int]:
+    """Whether a JSON value is a whole number, which a boolean is not."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def discard(folder: Path | None) -> None:

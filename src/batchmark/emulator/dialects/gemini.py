@@ -14,16 +14,8 @@ from batchmark.emulator.catalog import GEMINI_LATEST, Model
 from batchmark.emulator.clock import nanoseconds
 from batchmark.emulator.dialects.gemini_files import GeminiFiles
 from batchmark.emulator.dialects.gemini_hooks import KEYS_PATH, GeminiHooks, job_hooks
-from batchmark.emulator.dialects.gemini_rows import (
-    EMBED,
-    GENERATE,
-    GeminiBook,
-    field,
-    read_numbers,
-    texts_of,
-    tokens_beside,
-    why_refused,
-)
+from batchmark.emulator.dialects.gemini_requests import field, read_numbers, texts_of, tokens_beside, why_refused
+from batchmark.emulator.dialects.gemini_rows import EMBED, GENERATE, GeminiBook
 from batchmark.emulator.dialects.gemini_wire import (
     answer,
     error,

@@ -13,7 +13,7 @@ import msgspec
 
 from batchmark.emulator import ids
 from batchmark.emulator.clock import SECOND, nanoseconds
-from batchmark.emulator.dialects.gemini_rows import field
+from batchmark.emulator.dialects.gemini_requests import field
 from batchmark.emulator.dialects.gemini_wire import (
     NAME,
     answer,

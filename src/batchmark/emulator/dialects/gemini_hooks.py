@@ -7,7 +7,7 @@ from typing import Any
 
 from batchmark.emulator import ids
 from batchmark.emulator.clock import nanoseconds
-from batchmark.emulator.dialects.gemini_rows import field
+from batchmark.emulator.dialects.gemini_requests import field
 from batchmark.emulator.dialects.gemini_wire import (
     NAME,
     answer,
