@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import socket
 from typing import Any
 
@@ -69,8 +70,6 @@ def gemini_responses(*configs: dict[str, Any], model: str = FLASH, version: str 
 
 
 def _gemini() -> str:
-    import os
-
     return os.environ["GOOGLE_GEMINI_BASE_URL"]
 
 
@@ -294,6 +293,21 @@ def test_counts_never_go_back_and_know_failures_before_the_end(batch_cloud: Batc
     assert seen == sorted(seen)
     assert [failed for _, failed in seen] == sorted(failed for _, failed in seen)
     assert any(0 < failed < 10 for _, failed in seen)
+
+
+@pytest.mark.batch_cloud(profile="demo", time_scale=0, faults=["openai answers row%2 -> fail 500"])
+def test_a_row_that_fails_twice_over_counts_once(batch_cloud: BatchCloud) -> None:
+    client = openai.OpenAI()
+    refused: dict[str, Any] = {"model": "gpt-4o-mini", "messages": QUESTION, "temperature": 9}
+    batch_id = submit(client, "/v1/chat/completions", *[refused] * 5, *[refused | {"temperature": 1}] * 5)
+    seen = []
+    while (batch := client.batches.retrieve(batch_id)).status != "completed":
+        assert batch.request_counts is not None
+        seen.append((batch.request_counts.completed, batch.request_counts.failed))
+        batch_cloud.clock.advance(seconds=0.5)
+    assert batch.request_counts is not None
+    assert seen[-1] == (batch.request_counts.completed, batch.request_counts.failed)
+    assert batch.request_counts.failed == 7
 
 
 @pytest.mark.batch_cloud(profile="demo", time_scale=0, faults=["gemini answers row%3 -> fail 8"])

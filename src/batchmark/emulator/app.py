@@ -28,6 +28,13 @@ log = logging.getLogger(__name__)
 
 _NO_KEY = "\x00"  # equal to no key that a header can hold
 
+# A proxy that stands in for the services passes on their names: what they have at the root lies under a prefix here.
+_HOSTS = {
+    "api.openai.com": "/openai",
+    "api.anthropic.com": "/anthropic",
+    "generativelanguage.googleapis.com": "/gemini",
+}
+
 
 class _Gone(Exception):
     """The client went away in the middle of its request."""
@@ -213,14 +220,6 @@ class App:
         return answer
 
 
-# A proxy that stands in for the services passes on their names: what they have at the root lies under a prefix here.
-_HOSTS = {
-    "api.openai.com": "/openai",
-    "api.anthropic.com": "/anthropic",
-    "generativelanguage.googleapis.com": "/gemini",
-}
-
-
 def _call(scope: Message) -> Call:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     server = scope.get("server") or ("127.0.0.1", 80)
@@ -230,7 +229,8 @@ def _call(scope: Message) -> Call:
     before = headers.get("x-forwarded-prefix", "").rstrip("/")
     path = scope["path"]
     if "://" in path[:10]:  # as clients write it that take us for a proxy
-        host, path = urlsplit(path).netloc or host, urlsplit(path).path or "/"
+        target = urlsplit(path)
+        host, path = target.netloc or host, target.path or "/"
     mounted = _HOSTS.get(host.partition(":")[0].lower(), "")
     if mounted and not path.startswith(f"{mounted}/"):
         path = mounted + path

@@ -83,16 +83,18 @@ class AnswerLog:
             self._opened.close()
 
 
+def _has_failed(reply: Reply | None) -> bool:
+    return reply is None or reply.status >= 400
+
+
 class Bench:
     """One batch being answered: hands out its asks in order and logs the replies. Raises OSError where it has no files."""
 
     def __init__(self, batch: Batch, read: Callable[[bytes], Row]) -> None:
         self.batch = batch
         self._read = read
-        self.failed = 0  # of those that count
         self._done = AnswerLog(batch.log_path, repair=True)
-        for row in self._done:
-            self._counts(self._done.reply(row))
+        self.failed = sum(_has_failed(self._done.reply(row)) for row in self._done)
         self._done.close()  # from here on it matters only that an answer is there
         self._input = batch.input_path.open("rb", buffering=1 << 18)
         try:
@@ -119,12 +121,8 @@ class Bench:
         self.exhausted = True
         return None
 
-    def _counts(self, reply: Reply | None) -> None:
-        self.failed += reply is None or reply.status >= 400
-
     def record(self, number: int, reply: Reply | None) -> None:
         with self._lock:
-            self._counts(reply)
             if not self._log.closed:
                 self._log.write(_encoder.encode(_Logged(row=number, reply=reply)) + b"\n")
                 self._log.flush()
@@ -247,16 +245,17 @@ class Benches:
             except (OSError, ValueError):
                 log.exception("an answer cannot be kept", extra={"batch": bench.batch.id, "row": number})
                 bench.broken = bench.dropped = True
-            if self._put_back(bench, answered=answered):
+            if self._put_back(bench, answered=answered, failed=answered and _has_failed(reply)):
                 self._end(bench)
             if closed:
                 return
 
-    def _put_back(self, bench: Bench, *, answered: bool) -> bool:
+    def _put_back(self, bench: Bench, *, answered: bool, failed: bool) -> bool:
         """One ask is in flight no more; whether that was the last thing to be done for the batch."""
         with self._ready:
             bench.in_flight -= 1
             bench.count += answered
+            bench.failed += failed
             if bench.in_flight:
                 return False
             ours = self._active.get(bench.batch.seq) is bench

@@ -250,6 +250,10 @@ class Catalog:
         found = self._named.get(name)
         return _foreign(name) if found is None and self._any_name and name else found
 
+    def named(self, name: str) -> Model:
+        """The model of this name, or one of which nothing else is known."""
+        return self.find(name) or _foreign(name)
+
 
 @functools.lru_cache(maxsize=1024)
 def _foreign(name: str) -> Model:

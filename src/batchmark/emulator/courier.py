@@ -115,7 +115,7 @@ class Courier:
 
     def _deliver(self, notice: Notice) -> None:
         try:
-            status = self.post(notice.dialect, notice.url, notice.event, notice.body, notice.hook)
+            status = self._post(notice.dialect, notice.url, notice.event, notice.body, notice.hook)
             if self._stopping and status == 0:  # cut off by us, and no failure of the receiver's
                 self._hooks.again(notice, 0)
                 return
@@ -137,9 +137,9 @@ class Courier:
 
     def test(self, hook: Hook, event: str, body: bytes) -> int:
         """Send an event at once and only once: the status of the answer, 0 for none, -1 for a receiver that is not called."""
-        return self.post(hook.dialect, hook.url, event, body, hook.seq)
+        return self._post(hook.dialect, hook.url, event, body, hook.seq)
 
-    def post(self, dialect: str, url: str, event: str, body: bytes, hook: int | None) -> int:
+    def _post(self, dialect: str, url: str, event: str, body: bytes, hook: int | None) -> int:
         import httpx2
 
         if not self._remote and not is_loopback(urlsplit(url).hostname or ""):

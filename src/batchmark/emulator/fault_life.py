@@ -20,7 +20,6 @@ __all__ = [
     "queue_tokens",
     "rules_of",
     "strange_state",
-    "struck_rows",
 ]
 
 _STRANGE_S = 10.0
@@ -36,9 +35,6 @@ class Faulty(Protocol):
 
     @property
     def facts(self) -> Any: ...
-
-    @property
-    def seed(self) -> int: ...
 
 
 def rules_of(batch: Faulty) -> tuple[Rule, ...]:
@@ -103,19 +99,6 @@ def strange_state(batch: Faulty, now: int) -> str | None:
 
 def empty_ids(batch: Faulty) -> bool:
     return any(rule.action == "empty-ids" for rule in rules_of(batch))
-
-
-def struck_rows(batch: Faulty, total: int) -> int:
-    """How many of so many rows will fail by the rules of their batch."""
-    rules = [rule for rule in rules_of(batch) if rule.action in ("fail", "block", "empty-error")]
-    failing = [rule for rule in rules if rule.action == "fail"]  # the others are counted as successes
-    if not failing:
-        return 0
-    struck = 0
-    for row in range(total):
-        first = next((rule for rule in rules if rule.picks(batch.seed, row)), None)
-        struck += first is not None and first.action == "fail"
-    return struck
 
 
 def outruns_cancel(batch: Faulty) -> bool:

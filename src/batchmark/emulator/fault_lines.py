@@ -9,7 +9,7 @@ import json
 import random
 import secrets
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from batchmark.emulator.answers import Reply
@@ -17,13 +17,14 @@ from batchmark.emulator.faults import Rule
 from batchmark.emulator.rows import Row, Sheet, Unrun
 from batchmark.emulator.world import Batch, Outcome
 
-__all__ = ["FaultySheet", "shuffle_lines"]
+__all__ = ["FaultySheet", "failing_rows", "shuffle_lines"]
 
 # What the error file of such a batch said, in place of batch_expired.
 _WITHOUT_A_WORD = (
     "An error occurred while processing your request. You can retry your request, or contact us through our help center "
     "if you keep seeing this error."
 )
+_SPOILING = ("fail", "empty-error", "block")  # the last two pass for successes
 _ID_KEYS = ("custom_id", "key", "metadata")
 
 
@@ -45,16 +46,13 @@ class FaultySheet:
         return self._sheet.read(line)
 
     def answered(self, row: Row, reply: Reply | None) -> None:
-        for rule in self._due:
-            if row.id is None:
-                break
-            if rule.action == "fail":
-                self._sheet.fail(row, int(rule.number or 500), rule.options.get("code"), rule.options.get("message"))
-                return
-            if rule.action in ("empty-error", "block"):
-                self._sheet.hollow(row)
-                return
-        self._sheet.answered(row, reply)
+        rule = None if row.id is None else _spoiler(self._due)
+        if rule is None:
+            self._sheet.answered(row, reply)
+        elif rule.action == "fail":
+            self._sheet.fail(row, int(rule.number or 500), rule.options.get("code"), rule.options.get("message"))
+        else:
+            self._sheet.hollow(row)
 
     def broken(self, row: Row) -> None:
         self._sheet.broken(row)
@@ -99,6 +97,22 @@ class FaultySheet:
     def file(self, path: Path) -> None:
         if any(rule.action == "reorder" for rule in self._rules):
             shuffle_lines(path, self._batch.seed)
+
+
+def failing_rows(batch: Batch, rules: Iterable[Rule], rows: Iterable[Row]) -> int:
+    """How many of a batch's rows will count as failures by its rules: those that are struck, and of the others those refused."""
+    spoiling = [rule for rule in rules if rule.action in _SPOILING]
+    failing = 0
+    for number, row in enumerate(rows):
+        if row.id is not None:
+            rule = _spoiler([rule for rule in spoiling if rule.picks(batch.seed, number)])
+            failing += row.refusal is not None if rule is None else rule.action == "fail"
+    return failing
+
+
+def _spoiler(due: Iterable[Rule]) -> Rule | None:
+    """The rule that takes the place of a row's answer, of those due for it: the first one stands."""
+    return next((rule for rule in due if rule.action in _SPOILING), None)
 
 
 def _foreign(line: bytes) -> bytes:

@@ -39,6 +39,8 @@ from batchmark.emulator.fault_actions import ACTIONS, ALIASES, DIALECTS, OPERATI
 
 __all__ = ["Rule", "RuleError", "parse", "parse_all"]
 
+_HEADER = re.compile(r"\s*[A-Za-z0-9-]+\s*:[\x20-\x7e]*")
+
 
 class RuleError(ValueError):
     """A rule that cannot be read; the message is one sentence with the rule and the place."""
@@ -56,9 +58,6 @@ class Whole:
         if not isinstance(number, int) or number < self.first or number % self.step:
             return False
         return self.last is None or number <= self.last
-
-
-_HEADER = re.compile(r"\s*[A-Za-z0-9-]+\s*:[\x20-\x7e]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -164,18 +164,25 @@ class Hooks:
 
     def due(self, now: int, real_s: float, limit: int) -> list[Notice]:
         rows = self._world.store.all(
-            "SELECT * FROM notices WHERE due_at <= ? AND next_at <= ? ORDER BY next_at, seq LIMIT ?",
+            "SELECT seq, dialect, hook, url, event, subject, body, next_at, attempts FROM notices"
+            " WHERE due_at <= ? AND next_at <= ? ORDER BY next_at, seq LIMIT ?",
             (now, real_s, limit),
         )
-        return [_notice(row) for row in rows]
+        return [Notice(**dict(row)) for row in rows]
 
     def wait_s(self, real_s: float) -> float | None:
         """Seconds of the machine's time until the next event is due, None where none is on its way."""
-        row = self._world.store.one("SELECT min(due_at) AS due, min(next_at) AS next FROM notices")
-        if row is None or row["due"] is None:
-            return None
-        emulated = self._world.clock().real_seconds_until(row["due"], int(real_s * SECOND))
-        return max(emulated, float(row["next"]) - real_s, 0.0)
+        row = self._world.store.one(
+            "SELECT min(CASE WHEN due_at > ?1 THEN due_at END) AS due, min(CASE WHEN due_at <= ?1 THEN next_at END) AS next"
+            " FROM notices",
+            (self._world.now(),),
+        )
+        waits: list[float] = []
+        if row is not None and row["due"] is not None:
+            waits.append(self._world.clock().real_seconds_until(row["due"], int(real_s * SECOND)))
+        if row is not None and row["next"] is not None:
+            waits.append(row["next"] - real_s)
+        return max(0.0, min(waits)) if waits else None
 
     def take(self, notice: Notice, until_s: float) -> bool:
         """Claim it for one attempt, for this process alone until `until_s`."""
@@ -245,29 +252,9 @@ def _text(value: object) -> str:
 
 
 def _hook(row: Any) -> Hook:
-    return Hook(
-        seq=row["seq"],
-        id=row["id"],
-        dialect=row["dialect"],
-        name=row["name"],
-        url=row["url"],
-        events=tuple(_json.decode(row["events"], type=list[str])),
-        enabled=bool(row["enabled"]),
-        secrets=tuple(_json.decode(row["secrets"], type=list[Secret])),
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-    )
-
-
-def _notice(row: Any) -> Notice:
-    return Notice(
-        seq=row["seq"],
-        dialect=row["dialect"],
-        hook=row["hook"],
-        url=row["url"],
-        event=row["event"],
-        subject=row["subject"],
-        body=row["body"],
-        next_at=row["next_at"],
-        attempts=row["attempts"],
-    )
+    read = {
+        "events": tuple(_json.decode(row["events"], type=list[str])),
+        "secrets": tuple(_json.decode(row["secrets"], type=list[Secret])),
+        "enabled": bool(row["enabled"]),
+    }
+    return Hook(**{**dict(row), **read})

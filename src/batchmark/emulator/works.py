@@ -27,7 +27,7 @@ from batchmark.emulator.clock import ns
 from batchmark.emulator.courier import Courier
 from batchmark.emulator.dialects.failures import trouble
 from batchmark.emulator.dialects.news import news
-from batchmark.emulator.fault_lines import FaultySheet
+from batchmark.emulator.fault_lines import FaultySheet, failing_rows
 from batchmark.emulator.hooks import Hooks
 from batchmark.emulator.life import Phase, progress, standing
 from batchmark.emulator.results import write_results
@@ -336,8 +336,9 @@ class Works:
                 checked, problems=[trouble(batch.dialect, code, batch.model, fault_life.queue_tokens(batch))]
             )
         failing = checked.refused if self._free else 0
-        if batch.faults and self._free:
-            failing = min(checked.total, failing + fault_life.struck_rows(batch, checked.total))
+        if batch.faults and self._free and not checked.problems:
+            rows = (book.read(batch, line) for line in self._lines(batch.input_path))
+            failing = failing_rows(batch, fault_life.rules_of(batch), rows)
         at = self._dated(batch, facts.validated_due)
         problems = msgspec.json.encode(checked.problems).decode() if checked.problems else None
         with self.world.store.transaction():

@@ -28,6 +28,8 @@ __all__ = ["Anthropic"]
 _MOST_ID_CHARS = 1 << 16  # a pattern can say no more
 _VERSIONS = ("2023-01-01", "2023-06-01", NEW_VERSION)
 
+_LINES = ("haiku", "sonnet", "opus", "fable", "mythos")
+
 
 class Anthropic:
     """The dialect: its routes, its refusals, its headers."""
@@ -285,9 +287,6 @@ def _route(
 ) -> Route:
     pattern = re.compile(path.replace("{id}", r"(?P<id>[^/]+)") + "/?")
     return Route(operation=operation, method=method, pattern=pattern, handler=handler, body=body, limit=limit)
-
-
-_LINES = ("haiku", "sonnet", "opus", "fable", "mythos")
 
 
 def _betas(call: Call) -> list[str]:

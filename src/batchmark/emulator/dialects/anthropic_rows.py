@@ -18,7 +18,7 @@ from batchmark.emulator.catalog import Catalog, Model
 from batchmark.emulator.dialects.failures import row_failure
 from batchmark.emulator.dialects.plain import anthropic_row
 from batchmark.emulator.dialects.thoughts import spent, text_of_thoughts
-from batchmark.emulator.http import decode, decode_object
+from batchmark.emulator.http import decode, decode_object, is_int
 from batchmark.emulator.life import Phase
 from batchmark.emulator.rows import Checked, Row, Twist, Unrun
 from batchmark.emulator.service import Service
@@ -116,7 +116,7 @@ class AnthropicSheet:
         assert row.ask is not None
         self._put(
             b'{"custom_id":%b,"result":{"type":"succeeded","message":%b}}\n'
-            % (_encode(row.id), _message(self._model(row.ask.model), reply, row.ask, row.body.get("thinking")))
+            % (_encode(row.id), _message(self._catalog.named(row.ask.model), reply, row.ask, row.body.get("thinking")))
         )
 
     def broken(self, row: Row) -> None:
@@ -159,9 +159,6 @@ class AnthropicSheet:
         self._out.close()
         for name in ("ordered.part", "results.part"):
             (self._folder / name).unlink(missing_ok=True)
-
-    def _model(self, name: str) -> Model:
-        return self._catalog.find(name) or Model(name=name, dated=name, title="", released="2024-01-01")
 
     def _line(self, row: Row, result: dict[str, Any]) -> None:
         self._put(_encode({"custom_id": row.id, "result": result}) + b"\n")
@@ -283,7 +280,7 @@ def refusal(
     limit = params.get("max_tokens")
     if limit is None:
         return _invalid("max_tokens: Field required")
-    if not isinstance(limit, int) or isinstance(limit, bool):
+    if not is_int(limit):
         return _invalid("max_tokens: Input should be a valid integer")
     if limit < 1:
         return _invalid("max_tokens: Input should be greater than or equal to 1")
@@ -313,7 +310,7 @@ def _thinking_refusal(params: dict[str, Any]) -> dict[str, Any] | None:
         budget = thinking.get("budget_tokens")
         if budget is None:
             return _invalid("thinking.enabled.budget_tokens: Field required")
-        if not isinstance(budget, int) or isinstance(budget, bool):
+        if not is_int(budget):
             return _invalid("thinking.enabled.budget_tokens: Input should be a valid integer")
         if budget < _LEAST_BUDGET:
             message = f"Input should be greater than or equal to {_LEAST_BUDGET}"

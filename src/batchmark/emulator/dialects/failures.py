@@ -69,8 +69,9 @@ def call_failure(
     body: str | None = None,
     retry_after: str | None = None,
     now_ns: int = 0,
+    limit: int = _USUAL_RATE,
 ) -> Answer:
-    """The answer of a dialect to a call that fails with this status, at the moment `now_ns`.
+    """The answer of a dialect to a call that fails with this status, at the moment `now_ns`; `limit`: of calls a minute.
 
     With `body` it is that text, as of something that stands between the client and the service.
     """
@@ -90,7 +91,7 @@ def call_failure(
         made.body = body.encode()
         made.content_type = "application/json" if _is_json(made.body) else "text/html"
     elif status == 429 and code != "insufficient_quota":
-        made.headers |= _limits(dialect, _USUAL_RATE, float(retry_after or 1), now_ns)
+        made.headers |= _limits(dialect, limit, float(retry_after or 1), now_ns)
     return made
 
 
@@ -130,9 +131,7 @@ def _limits(dialect: str, requests: int, wait_s: float, now_ns: int) -> dict[str
 def rate_limited(dialect: str, *, limit: int, reset_ns: int, now_ns: int, message: str | None = None) -> Answer:
     """429 with what each service says of its limit in headers: nothing is left of it until `reset_ns`."""
     wait_s = max(1, -(-(reset_ns - now_ns) // SECOND))
-    made = call_failure(dialect, 429, message=message, retry_after=str(wait_s), now_ns=now_ns)
-    made.headers |= _limits(dialect, limit, wait_s, now_ns)
-    return made
+    return call_failure(dialect, 429, message=message, retry_after=str(wait_s), now_ns=now_ns, limit=limit)
 
 
 def row_failure(dialect: str, status: int, *, code: str | None = None, message: str | None = None) -> dict[str, Any]:

@@ -11,25 +11,10 @@ from batchmark.emulator.answers.free import CHARACTERS
 __all__ = ["MOST", "gemini_logprobs", "openai_logprobs", "plain_logprobs"]
 
 MOST = 20  # alternatives of a token
-_OTHERS: tuple[str, ...] = (
-    " the",
-    ",",
-    ".",
-    " a",
-    " and",
-    " of",
-    " to",
-    " in",
-    " is",
-    " it",
-    " that",
-    " for",
-    " on",
-    " as",
-    "\n",
-    " I",
+_OTHERS = (
+    *(" the", ",", ".", " a", " and", " of", " to", " in", " is", " it", " that"),
+    *(" for", " on", " as", "\n", " I", " we", " not", " or", " be", " at"),
 )
-_OTHERS += (" we", " not", " or", " be", " at")
 
 
 def _tokens(text: str) -> list[str]:

@@ -15,8 +15,8 @@ from batchmark.emulator.answers import Ask, Reply
 from batchmark.emulator.answers.free import PIXEL, count_tokens
 from batchmark.emulator.catalog import Model
 from batchmark.emulator.dialects.likelihoods import openai_logprobs, plain_logprobs
-from batchmark.emulator.dialects.openai_requests import is_int
 from batchmark.emulator.dialects.thoughts import spent
+from batchmark.emulator.http import is_int
 from batchmark.emulator.vectors import vector_base64, vector_text
 
 __all__ = ["Made", "body"]

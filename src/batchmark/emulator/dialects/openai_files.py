@@ -22,7 +22,7 @@ from batchmark.emulator.dialects.openai_wire import (
     shown,
     text_of,
 )
-from batchmark.emulator.http import Answer, Call, Part
+from batchmark.emulator.http import Answer, Call, Part, is_int
 from batchmark.emulator.service import Service
 from batchmark.emulator.stored import UPLOAD_LASTS_S, StoredFile
 
@@ -100,7 +100,7 @@ class OpenAIFiles:
         size = body.get("bytes")
         if use not in _PURPOSES:
             raise refused(f"Invalid value: '{use[:60]}'.", param="purpose", code="invalid_value")
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        if not is_int(size) or size < 1:
             raise refused("Invalid 'bytes': expected a positive integer.", param="bytes", code="invalid_value")
         most = self._service.most(self.name, "max_upload_bytes")
         if size > most:

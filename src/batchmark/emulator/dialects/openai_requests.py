@@ -11,8 +11,9 @@ from batchmark.emulator.answers import Ask
 from batchmark.emulator.answers.free import count_beside
 from batchmark.emulator.catalog import Model
 from batchmark.emulator.dialects.likelihoods import MOST
+from batchmark.emulator.http import is_int
 
-__all__ = ["ENDPOINTS", "ask", "embedding_inputs", "is_int", "refusal"]
+__all__ = ["ENDPOINTS", "ask", "embedding_inputs", "refusal"]
 
 ENDPOINTS = (
     "/v1/responses",
@@ -286,7 +287,3 @@ def _video_refusal(prompt: object, body: dict[str, Any]) -> dict[str, Any] | Non
         if body.get(name) is not None and not isinstance(body[name], str):
             return _no(f"Invalid type for '{name}': expected a string.", param=name, code="invalid_type")
     return None
-
-
-def is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -183,7 +183,7 @@ class OpenAIBook:
         return self._catalog.find(name)
 
     def sheet(self, batch: Batch, end: Phase, at_ns: int) -> OpenAISheet:
-        model = self._catalog.find(batch.model)
+        model = self._catalog.named(batch.model)
         return OpenAISheet(self, self._world, batch, end, at_ns, model=model, kept_s=self._output_kept_s)
 
 
@@ -198,7 +198,7 @@ class OpenAISheet:
         end: Phase,
         at_ns: int,
         *,
-        model: Model | None,
+        model: Model,
         kept_s: int | None,
     ) -> None:
         self._book = book
@@ -216,7 +216,7 @@ class OpenAISheet:
         self._last_s = max(self._created_s, min(self._at_s, seconds(finished)))
         self._luck = random.Random(batch.seed)
         self._kept_s = kept_s
-        self._model = model or Model(name=batch.model, dated=batch.model, title="", released="2024-01-01")
+        self._model = model
         self._folder = world.scratch()
         self._outcome = Outcome()
         self._open: dict[str, IO[bytes]] = {}

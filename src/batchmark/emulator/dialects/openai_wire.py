@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from batchmark.emulator.clock import seconds
-from batchmark.emulator.http import Answer, Call, Refused, decode_object, pretty_answer
+from batchmark.emulator.http import Answer, Call, Refused, decode_object, is_int, pretty_answer
 
 __all__ = ["body_of", "error", "lifetime", "maybe", "page", "page_limit", "refused", "shown", "text_of"]
 
@@ -33,14 +34,17 @@ def refused(message: str, *, status: int = 400, param: str | None = None, code: 
     return Refused(error(message, status=status, param=param, code=code))
 
 
-def body_of(call: Call) -> dict[str, Any]:
-    """The JSON object that a call brings. Raises Refused."""
+def body_of(call: Call, known: Collection[str] | None = None) -> dict[str, Any]:
+    """The JSON object that a call brings, with no members but those that are `known`. Raises Refused."""
     body = None if call.too_large else decode_object(call.body)
     if body is None:
         raise refused(
             "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP "
             "library correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON.)"
         )
+    for name in body:
+        if known is not None and name not in known:
+            raise refused(f"Unknown parameter: '{name[:60]}'.", param=name[:60], code="unknown_parameter")
     return body
 
 
@@ -56,7 +60,7 @@ def text_of(body: dict[str, Any], name: str) -> str:
 
 def lifetime(value: object, name: str) -> int:
     """Seconds that a file may be asked to live. Raises Refused."""
-    if not isinstance(value, int) or isinstance(value, bool) or not _LEAST_S <= value <= _MOST_S:
+    if not is_int(value) or not _LEAST_S <= value <= _MOST_S:
         message = f"Invalid '{name}': expected {_LEAST_S} to {_MOST_S} seconds."
         raise refused(message, param=name, code="invalid_value")
     return value
