@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.server
 import io
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -166,6 +168,21 @@ def test_an_event_that_found_nobody_is_delivered_after_a_restart(tmp_path: Path,
     headers, body = receiver.came[2]
     assert client.webhooks.unwrap(body, headers).type == "batch.completed"
     assert receiver.events[2]["data"]["id"] == batch_id
+
+
+def test_a_receiver_that_hangs_holds_up_no_end_and_is_called_again(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with BatchCloud(home=tmp_path, profile="instant") as cloud:
+            client = openai.OpenAI(base_url=cloud.openai_url, api_key="k")
+            endpoint(client, f"http://127.0.0.1:{listener.getsockname()[1]}/")
+            submit(client)
+            hanging, _ = listener.accept()
+            began = time.monotonic()
+        assert time.monotonic() - began < 5
+        hanging.close()
+        with BatchCloud(home=tmp_path, profile="instant"):
+            listener.settimeout(20)
+            listener.accept()[0].close()
 
 
 @pytest.mark.batch_cloud(profile="instant")

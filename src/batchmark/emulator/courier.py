@@ -5,19 +5,21 @@ Timestamps that receivers hold against their own clock are the machine's, for an
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import concurrent.futures
+import contextlib
 import hashlib
 import hmac
 import logging
 import sqlite3
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from batchmark.emulator.access import is_loopback
-from batchmark.emulator.hooks import Hook, Hooks, Notice
+from batchmark.emulator.hooks import Event, Hook, Hooks, Notice
 from batchmark.emulator.world import World
 
 if TYPE_CHECKING:
@@ -45,13 +47,12 @@ class Courier:
         self._world = world
         self._hooks = hooks
         self._remote = remote
-        self._client: httpx2.Client | None = None
-        self._making = threading.Lock()
-        self._pool: ThreadPoolExecutor | None = None
-        self._changed = threading.Condition()
-        self._nudged = False
-        self._in_flight = 0
         self._stopping = False
+        self._loop = (
+            asyncio.new_event_loop()
+        )  # of its own, since whatever waits for a receiver must be broken off at any time
+        self._wake = asyncio.Event()
+        self._client: httpx2.AsyncClient | None = None
         self._thread = threading.Thread(target=self._run, name="emulator-courier", daemon=True)
 
     def start(self) -> None:
@@ -59,106 +60,101 @@ class Courier:
 
     def nudge(self) -> None:
         """An event may be due now."""
-        with self._changed:
-            self._nudged = True
-            self._changed.notify_all()
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nothing will go out any more
+            self._loop.call_soon_threadsafe(self._wake.set)
 
     def stop(self) -> bool:
         """What is on its way stays in the world and goes out later; whether the thread has ended."""
         self._stopping = True
-        self.nudge()
         if self._thread.ident is None:
+            self._loop.close()
             return True
+        self.nudge()
         self._thread.join(1.0)
-        for _ in range(
-            2
-        ):  # so that no delivery waits on for its receiver, and once more for one that was about to begin
-            if self._client is not None:
-                self._client.close()
-            if self._pool is not None:
-                self._pool.shutdown(wait=True)
         return not self._thread.is_alive()
 
+    def test(self, hook: Hook, event: Event) -> int:
+        """Send an event at once and only once: the status of the answer, 0 for none, -1 for a receiver that is not called."""
+        sending = self._post(hook.dialect, hook.url, event.id, event.body, hook.seq)
+        try:
+            return asyncio.run_coroutine_threadsafe(sending, self._loop).result(2 * _TIMEOUT_S)
+        except (RuntimeError, TimeoutError, concurrent.futures.CancelledError):
+            sending.close()
+            return 0
+
     def _run(self) -> None:
+        with contextlib.closing(self._loop):
+            self._loop.run_until_complete(self._serve())
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+
+    async def _serve(self) -> None:
+        sending: set[asyncio.Task[None]] = set()
         while not self._stopping:
+            self._wake.clear()
             try:
                 now_s = time.time()
-                free = _AT_ONCE - self._in_flight
-                for notice in self._hooks.due(self._world.now(), now_s, free):
-                    if not self._stopping and self._hooks.take(notice, now_s + _LEASE_S):
-                        with self._changed:
-                            self._in_flight += 1
-                        self._ready_pool().submit(self._deliver, notice)
-                left = self._hooks.wait_s(time.time()) if self._in_flight < _AT_ONCE else None
-            except (sqlite3.ProgrammingError, RuntimeError):  # the store was closed under us, or the pool: it is over
-                return
+                for notice in self._hooks.due(self._world.now(), now_s, _AT_ONCE - len(sending)):
+                    if self._hooks.take(notice, now_s + _LEASE_S):
+                        task = asyncio.ensure_future(self._deliver(notice))
+                        sending.add(task)
+                        task.add_done_callback(sending.discard)
+                left = self._hooks.wait_s(time.time()) if len(sending) < _AT_ONCE else None
+            except sqlite3.ProgrammingError:  # the store was closed under us: it is over
+                break
             except Exception:
                 log.exception("the emulator's courier failed; going on")
                 left = None
-            with self._changed:
-                if not self._nudged and not self._stopping:
-                    self._changed.wait(_TICK_S if left is None else min(max(left, 0.01), _TICK_S))
-                self._nudged = False
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), _TICK_S if left is None else min(max(left, 0.01), _TICK_S))
+        others = asyncio.all_tasks() - {asyncio.current_task()}  # tests of endpoints too
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        if self._client is not None:
+            await self._client.aclose()
 
-    def _ready_pool(self) -> ThreadPoolExecutor:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="emulator-webhook")
-        return self._pool
-
-    def _ready_client(self) -> httpx2.Client:
-        with self._making:  # one, whichever thread needs it first: a second would never be closed
-            if self._client is None:
-                import httpx2
-
-                self._client = httpx2.Client(timeout=_TIMEOUT_S, follow_redirects=False, trust_env=False)
-            return self._client
-
-    def _deliver(self, notice: Notice) -> None:
+    async def _deliver(self, notice: Notice) -> None:
         try:
-            status = self._post(notice.dialect, notice.url, notice.event, notice.body, notice.hook)
-            if self._stopping and status == 0:  # cut off by us, and no failure of the receiver's
-                self._hooks.again(notice, 0)
-                return
+            status = await self._post(notice.dialect, notice.url, notice.event, notice.body, notice.hook)
             self._note(notice, status)
             attempts = notice.attempts + 1
             if 200 <= status < 300 or status < 0 or attempts >= _ATTEMPTS:
                 self._hooks.drop(notice)
             else:
                 self._hooks.again(notice, time.time() + min(2.0 ** (attempts - 1), _LONGEST_PAUSE_S))
-        except sqlite3.Error:
-            if not self._stopping:
-                log.exception("cannot record the delivery of an event", extra={"event": notice.event})
+        except asyncio.CancelledError:  # cut off by us, and no failure of the receiver's
+            with contextlib.suppress(sqlite3.Error):
+                self._hooks.again(notice, 0)
+            raise
         except Exception:
             log.exception("an event cannot be delivered", extra={"event": notice.event})
         finally:
-            with self._changed:
-                self._in_flight -= 1
-            self.nudge()
+            self._wake.set()
 
-    def test(self, hook: Hook, event: str, body: bytes) -> int:
-        """Send an event at once and only once: the status of the answer, 0 for none, -1 for a receiver that is not called."""
-        return self._post(hook.dialect, hook.url, event, body, hook.seq)
-
-    def _post(self, dialect: str, url: str, event: str, body: bytes, hook: int | None) -> int:
-        import httpx2
-
+    async def _post(self, dialect: str, url: str, event: str, body: bytes, hook: int | None) -> int:
         if not self._remote and not is_loopback(urlsplit(url).hostname or ""):
             log.warning("a webhook on another machine is not called: only with --allow-remote", extra={"event": event})
             return -1
+        import httpx2
+
+        if self._client is None:
+            self._client = httpx2.AsyncClient(timeout=_TIMEOUT_S, follow_redirects=False, trust_env=False)
         stamp = int(time.time())
+        if hook is not None:
+            signature = self._signed(hook, event, stamp, body)
+        else:
+            signature = await asyncio.to_thread(self._for_job, url, event, stamp)  # its key may have to be made first
         headers = {
             "content-type": "application/json",
             "user-agent": _AGENTS.get(dialect, "batchmark-emulator"),
             "webhook-id": event,
             "webhook-timestamp": str(stamp),
-            "webhook-signature": self._for_job(url, event, stamp)
-            if hook is None
-            else self._signed(hook, event, stamp, body),
+            "webhook-signature": signature,
         }
         try:
-            with self._ready_client().stream("POST", url, content=body, headers=headers) as answer:
+            async with self._client.stream("POST", url, content=body, headers=headers) as answer:
                 return answer.status_code
-        except (httpx2.HTTPError, httpx2.InvalidURL, RuntimeError):  # the last: the client was closed by `stop`
+        except (httpx2.HTTPError, httpx2.InvalidURL):
             return 0
 
     def _signed(self, hook: int, event: str, stamp: int, body: bytes) -> str:

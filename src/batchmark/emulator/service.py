@@ -177,7 +177,7 @@ class Service:
 
     def test_hook(self, hook: Hook, event: Event) -> int:
         """Send an event to an endpoint at once: the HTTP status of its answer, 0 or less for none."""
-        return 0 if self.works is None else self.works.courier.test(hook, event.id, event.body)
+        return 0 if self.works is None else self.works.courier.test(hook, event)
 
     def nudge(self) -> None:
         """A batch may have something to be done now."""
